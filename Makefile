@@ -1,0 +1,63 @@
+# wxnotify: `make help` lists what there is.
+
+GOLANGCI_LINT_VERSION := v2.15.0
+PKG                   := ./...
+VERSION               := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS               := -s -w -X main.version=$(VERSION)
+BIN                   := $(CURDIR)/.bin
+LINT                  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run everything in one process, with an embedded Redis and a sandbox WeChat
+	go run -ldflags '$(LDFLAGS)' ./cmd/wxnotify dev
+
+.PHONY: build
+build: ## Build bin/wxnotify
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/wxnotify ./cmd/wxnotify
+
+.PHONY: test
+test: redis-server ## Run all tests, with the race detector and real Redis servers
+	go test -race -timeout 10m $(PKG)
+
+.PHONY: race
+race: redis-server ## Run all tests three times, to shake races out
+	go test -race -count 3 -timeout 30m $(PKG)
+
+.PHONY: lint
+lint: $(LINT) ## Check formatting and run the linters
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet $(PKG)
+	$(LINT) run
+
+$(LINT):
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $(LINT)
+
+FUZZTIME := 20s
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@set -e; for pkg in $$(go list $(PKG)); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: redis-server ## Measure the whole pipeline against a bare asynq handler; prints a table
+	go run ./cmd/internal/bench
+
+.PHONY: check
+check: ## What CI runs: tests, lint and a smoke test of `make run`
+	bash .ci/run
+
+# Tests and the benchmark start real redis-server processes of their own.
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || bash .ci/install-redis

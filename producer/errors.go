@@ -1,0 +1,47 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// Errors that a caller may want to tell apart with errors.Is. A notification
+// that is refused for what it holds gets a *ValidationError.
+var (
+	// ErrConflict: the id was used for other content or another recipient.
+	// Remedy: an id of its own for every notification.
+	ErrConflict = errors.New("producer: this id was used for a notification with other content; give every notification an id of its own")
+	// ErrUnknownApp: no worker serves the app. Remedy: check the AppID, or add it
+	// to WXNOTIFY_APPS of a worker first.
+	ErrUnknownApp = errors.New("producer: no worker serves this app; check the AppID or add it to WXNOTIFY_APPS of a worker")
+	// ErrNotFound: nothing is known under this id, or no longer.
+	ErrNotFound = errors.New("producer: nothing is known under this id, or no longer")
+	// ErrUnavailable: Redis did not answer in time, or refused. Nobody can tell
+	// whether the notification was stored; repeating it with the same id is safe.
+	ErrUnavailable = errors.New("producer: redis is not available; repeat the request with the same id")
+)
+
+// ValidationError lists what is wrong with a notification, field by field.
+type ValidationError = tasks.ValidationError
+
+// NotCancelableError says why a notification cannot be canceled any more.
+type NotCancelableError struct {
+	// Status is where it stands: sending, or an outcome.
+	Status tasks.Status
+}
+
+func (e *NotCancelableError) Error() string {
+	return fmt.Sprintf("producer: too late to cancel: the notification is %s", e.Status)
+}
+
+// unavailable marks a failure of Redis. What the caller's own context ended
+// stays what it is.
+func unavailable(ctx context.Context, err error) error {
+	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("producer: %w", cause)
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}

@@ -1,0 +1,90 @@
+package producer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+func Example() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	receipt, err := client.Send(context.Background(), producer.Notification{
+		App:        "wxba5fad812f8e6fb9",
+		ID:         "order-20261121-1",
+		To:         producer.Recipient{OpenID: "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"},
+		TemplateID: "TEMPLATE_ID",
+		Page:       new("pages/order/index?id=1"),
+		Data:       map[string]string{"thing1": "咖啡豆 500g", "time2": "2026年11月21日 15:01"},
+		NotAfter:   time.Now().Add(24 * time.Hour),
+	})
+	switch {
+	case errors.Is(err, producer.ErrUnavailable):
+		log.Print("try again later with the same id")
+	case err != nil:
+		log.Fatal(err)
+	default:
+		fmt.Println(receipt.ID, receipt.Status)
+	}
+}
+
+func ExampleClient_SendMany() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	var list []producer.Notification
+	for _, openID := range []string{"oA", "oB"} {
+		list = append(list, producer.Notification{
+			App: "wxba5fad812f8e6fb9", ID: "fee-2026-11-" + openID, To: producer.Recipient{OpenID: openID},
+			TemplateID: "TEMPLATE_ID", Data: map[string]string{"thing1": "物业费"}, Priority: tasks.Bulk,
+		})
+	}
+	for i, result := range client.SendMany(context.Background(), list) {
+		var refused *producer.ValidationError
+		if errors.As(result.Err, &refused) {
+			fmt.Println(list[i].ID, refused.Fields)
+		}
+	}
+}
+
+func ExampleClient_Status() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	state, err := client.Status(context.Background(), "wxba5fad812f8e6fb9", "order-20261121-1")
+	if errors.Is(err, producer.ErrNotFound) {
+		return
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(state.Status, state.MsgID, state.Reason, state.Remedy)
+}
+
+// An Example with output runs without Redis: what is wrong is said before.
+func ExampleClient_Send_invalid() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	_, err = client.Send(context.Background(), producer.Notification{App: "wxba5fad812f8e6fb9", TemplateID: "T", Data: map[string]string{"thing1": "x"}})
+	fmt.Println(err)
+	// Output: tasks: notification refused: to.openid: required: the user's openid in this app, at most 128 letters, digits, '_' or '-'
+}

@@ -1,0 +1,95 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// Notification is one message to one recipient; see the fields for what is
+// required and what has a default.
+type Notification = tasks.Notification
+
+// Recipient names who gets a notification.
+type Recipient = tasks.Recipient
+
+// answerWithin bounds every call: a caller learns within 2 s that Redis hangs.
+const answerWithin = 2 * time.Second
+
+// commandTimeout bounds one command, so that the bound above leaves room for
+// the clear error.
+const commandTimeout = 1500 * time.Millisecond
+
+// Client enqueues notifications and tells what became of them. It is safe for
+// concurrent use; one per process is enough.
+type Client struct {
+	rdb    redis.UniversalClient
+	tasks  *tasks.Client
+	ledger *ledger.Ledger
+	served *tasks.Served
+}
+
+// Option changes how a client is made.
+type Option func(*settings)
+
+type settings struct {
+	namespace tasks.Namespace
+	poolSize  int
+}
+
+// WithNamespace sets the namespace, WXNOTIFY_NAMESPACE of the workers. Default: none.
+func WithNamespace(ns string) Option {
+	return func(s *settings) { s.namespace = tasks.Namespace(ns) }
+}
+
+// WithPoolSize bounds the connections to Redis. Default: ten per CPU.
+func WithPoolSize(n int) Option {
+	return func(s *settings) { s.poolSize = n }
+}
+
+// New returns a client for a redis://, rediss://, redis-sentinel:// or
+// redis-cluster:// URL. It opens no connection, so it does not fail when Redis
+// is away; the first Send does. Close it when done.
+func New(redisURL string, options ...Option) (*Client, error) {
+	var s settings
+	for _, o := range options {
+		o(&s)
+	}
+	if err := s.namespace.Check(); err != nil {
+		return nil, fmt.Errorf("producer: %w", err)
+	}
+	rdb, err := tasks.ConnectRedis(redisURL, tasks.RedisOptions{Timeout: commandTimeout, MaxRetries: 1, PoolSize: s.poolSize})
+	if err != nil {
+		return nil, fmt.Errorf("producer: %w", err)
+	}
+	return &Client{
+		rdb:    rdb,
+		tasks:  tasks.NewClient(rdb, s.namespace),
+		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
+		served: tasks.NewServed(rdb, s.namespace),
+	}, nil
+}
+
+// Close closes the connections. Calls under way fail.
+func (c *Client) Close() error {
+	if err := c.rdb.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("producer: close: %w", err)
+	}
+	return nil
+}
+
+// Ping reports whether Redis answers; the error is ErrUnavailable.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if err := c.rdb.Ping(ctx).Err(); err != nil {
+		return unavailable(ctx, err)
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+package producer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/tasks/taskstest"
+)
+
+const app = "wxba5fad812f8e6fb9"
+
+func notification(id string) producer.Notification {
+	return producer.Notification{
+		App: app, ID: id, To: producer.Recipient{OpenID: "o9AgO5Kd5ggOC"},
+		TemplateID: "tmpl", Data: map[string]string{"thing1": "hello"},
+	}
+}
+
+// bundle is a client, its Redis, and a ledger to play the worker's part with.
+type bundle struct {
+	*testing.T
+	server *taskstest.Server
+	client *producer.Client
+	ledger *ledger.Ledger
+}
+
+func setup(t *testing.T) *bundle {
+	t.Helper()
+	t.Parallel()
+	server := taskstest.StartRedis(t)
+	client, err := producer.New(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return &bundle{T: t, server: server, client: client, ledger: ledger.New(server.Client(t), "", ledger.Options{})}
+}
+
+func (b *bundle) send(n producer.Notification) producer.Receipt {
+	b.Helper()
+	r, err := b.client.Send(b.Context(), n)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// attempt plays a worker: claims, admits and settles.
+func (b *bundle) attempt(n producer.Notification, s ledger.Settlement) {
+	b.Helper()
+	n = n.WithDefaults()
+	ref := ledger.Ref{App: n.App, ID: n.ID, OpenID: n.To.OpenID}
+	if err := b.ledger.Claim(b.Context(), ref, n.ContentHash()); err != nil {
+		b.Fatal(err)
+	}
+	s.Ref, s.Kind, s.Attempt, s.Admitted, s.CreatedAt = ref, n.Kind, ledger.NewAttempt(), true, time.Now()
+	admitted, err := b.ledger.Admit(b.Context(), ledger.Admission{Ref: ref, Kind: n.Kind, Attempt: s.Attempt, Lease: time.Minute, CreatedAt: s.CreatedAt})
+	if err != nil || admitted.Verdict != ledger.Go {
+		b.Fatal(admitted, err)
+	}
+	if s.Next == "" {
+		return
+	}
+	if _, err := b.ledger.Settle(b.Context(), s); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func TestSendWithoutID(t *testing.T) {
+	b := setup(t)
+	first, second := b.send(notification("")), b.send(notification(""))
+	if first.ID == "" || first.ID == second.ID || first.Duplicate || second.Duplicate || first.Status != tasks.StatusQueued || first.App != app {
+		t.Fatalf("%+v %+v", first, second)
+	}
+	s, err := b.client.Status(t.Context(), app, first.ID)
+	if err != nil || s.Status != tasks.StatusQueued || s.Kind != tasks.KindSubscribe || s.CreatedAt.IsZero() {
+		t.Fatalf("%+v %v", s, err)
+	}
+}
+
+func TestScheduled(t *testing.T) {
+	b := setup(t)
+	n := notification("later")
+	n.SendAt = time.Now().Add(time.Hour)
+	if r := b.send(n); r.Status != tasks.StatusScheduled {
+		t.Fatalf("%+v", r)
+	}
+	if s, err := b.client.Status(t.Context(), app, "later"); err != nil || s.Status != tasks.StatusScheduled {
+		t.Fatalf("%+v %v", s, err)
+	}
+	if r := b.send(n); !r.Duplicate || r.Status != tasks.StatusScheduled {
+		t.Fatalf("%+v", r)
+	}
+}
+
+// The contract's answers to a repeated id, while it is queued.
+func TestSameIDWhileQueued(t *testing.T) {
+	b := setup(t)
+	b.send(notification("a"))
+	if r := b.send(notification("a")); !r.Duplicate || r.Status != tasks.StatusQueued {
+		t.Fatalf("%+v", r)
+	}
+	other := notification("a")
+	other.Priority = tasks.Critical
+	if r := b.send(other); !r.Duplicate {
+		t.Fatalf("another priority made another send: %+v", r)
+	}
+	other.Data = map[string]string{"thing1": "something else"}
+	if _, err := b.client.Send(t.Context(), other); !errors.Is(err, producer.ErrConflict) {
+		t.Fatal(err)
+	}
+	other = notification("a")
+	other.To.OpenID = "o-somebody-else"
+	if _, err := b.client.Send(t.Context(), other); !errors.Is(err, producer.ErrConflict) {
+		t.Fatal(err)
+	}
+}
+
+func TestSameIDAfterItsOutcome(t *testing.T) {
+	b := setup(t)
+	b.attempt(notification("done"), ledger.Settlement{Next: ledger.End, Outcome: tasks.Accepted, MsgID: "1988810812324364291"})
+	if r := b.send(notification("done")); !r.Duplicate || r.Status != "accepted" {
+		t.Fatalf("%+v", r)
+	}
+	other := notification("done")
+	other.Page = new("")
+	if _, err := b.client.Send(t.Context(), other); !errors.Is(err, producer.ErrConflict) {
+		t.Fatal(err)
+	}
+	if s, err := b.client.Status(t.Context(), app, "done"); err != nil || s.MsgID != "1988810812324364291" || s.Reason != "" {
+		t.Fatalf("%+v %v", s, err)
+	}
+}
+
+// A record without an outcome is no evidence that a task exists: it is enqueued again.
+func TestSameIDWhoseTaskIsGone(t *testing.T) {
+	b := setup(t)
+	b.attempt(notification("a"), ledger.Settlement{Next: ledger.Retry, Errcode: -1})
+	if r := b.send(notification("a")); r.Duplicate {
+		t.Fatalf("%+v", r)
+	}
+}
+
+func TestSameIDAtOnce(t *testing.T) {
+	b := setup(t)
+	var wg sync.WaitGroup
+	fresh := make(chan producer.Receipt, 50)
+	for range 50 {
+		wg.Go(func() {
+			r, err := b.client.Send(context.Background(), notification("x"))
+			if err != nil {
+				t.Error(err)
+			}
+			if !r.Duplicate {
+				fresh <- r
+			}
+		})
+	}
+	wg.Wait()
+	if len(fresh) != 1 {
+		t.Fatalf("%d of 50 were told that theirs is the first", len(fresh))
+	}
+}
+
+func TestStatusSaysWhy(t *testing.T) {
+	b := setup(t)
+	b.attempt(notification("refused"), ledger.Settlement{Next: ledger.End, Outcome: tasks.Dead, Errcode: 47003, Detail: "data.thing1.value"})
+	s, err := b.client.Status(t.Context(), app, "refused")
+	if err != nil || s.Status != "dead" || s.Errcode != 47003 || !strings.Contains(s.Reason, "data.thing1.value") ||
+		s.Remedy != errcode.Lookup(47003).Remedy || s.RemedyZH == "" || s.Attempts != 1 {
+		t.Fatalf("%+v %v", s, err)
+	}
+	if _, err := b.client.Status(t.Context(), app, "never"); !errors.Is(err, producer.ErrNotFound) {
+		t.Fatal(err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	b := setup(t)
+	b.send(notification("a"))
+	for range 2 {
+		if s, err := b.client.Cancel(t.Context(), app, "a"); err != nil || s.Status != "canceled" {
+			t.Fatalf("%+v %v", s, err)
+		}
+	}
+	if r := b.send(notification("a")); !r.Duplicate || r.Status != "canceled" {
+		t.Fatalf("a canceled id was enqueued again: %+v", r)
+	}
+	b.attempt(notification("flying"), ledger.Settlement{})
+	var late *producer.NotCancelableError
+	if _, err := b.client.Cancel(t.Context(), app, "flying"); !errors.As(err, &late) || late.Status != tasks.StatusSending {
+		t.Fatal(err)
+	}
+	if _, err := b.client.Cancel(t.Context(), app, "never"); !errors.Is(err, producer.ErrNotFound) {
+		t.Fatal(err)
+	}
+}
+
+func TestUnknownApp(t *testing.T) {
+	b := setup(t)
+	if err := tasks.NewServed(b.server.Client(t), "").Announce(t.Context(), []string{app}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	n := notification("a")
+	n.App = "wx0000000000000000"
+	if _, err := b.client.Send(t.Context(), n); !errors.Is(err, producer.ErrUnknownApp) {
+		t.Fatal(err)
+	}
+	b.send(notification("a"))
+}
+
+func TestSendManyAnswersEachInOrder(t *testing.T) {
+	b := setup(t)
+	var list []producer.Notification
+	for i := range 200 {
+		n := notification(fmt.Sprint("n", i))
+		if i%10 == 3 {
+			n.TemplateID = ""
+		}
+		list = append(list, n)
+	}
+	results := b.client.SendMany(t.Context(), list)
+	if len(results) != len(list) {
+		t.Fatal(len(results))
+	}
+	for i, r := range results {
+		var refused *producer.ValidationError
+		if bad := i%10 == 3; bad != errors.As(r.Err, &refused) || !bad && r.ID != list[i].ID {
+			t.Fatalf("%d: %+v", i, r)
+		}
+	}
+	if got := b.client.SendMany(t.Context(), nil); len(got) != 0 {
+		t.Fatal(got)
+	}
+}
+
+func TestNamespacesAreApart(t *testing.T) {
+	b := setup(t)
+	other, err := producer.New(b.server.URL, producer.WithNamespace("b"), producer.WithPoolSize(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	b.send(notification("a"))
+	if r, err := other.Send(t.Context(), notification("a")); err != nil || r.Duplicate {
+		t.Fatal(r, err)
+	}
+	if _, err := producer.New(b.server.URL, producer.WithNamespace("a b")); err == nil {
+		t.Fatal("a bad namespace passed")
+	}
+	if _, err := producer.New("http://u:CANARY@h"); err == nil || strings.Contains(err.Error(), "CANARY") {
+		t.Fatal(err)
+	}
+}
+
+// Redis away, hanging, and back: a clear error within 2 s, then all as before.
+func TestRedisAwayOrHanging(t *testing.T) {
+	b := setup(t)
+	hanging, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hanging.Close() }()
+	hung, err := producer.New("redis://u:CANARY@" + hanging.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hung.Close() }()
+	b.server.Kill()
+	for name, client := range map[string]*producer.Client{"hanging": hung, "away": b.client} {
+		for call, f := range map[string]func() error{
+			"Send":   func() error { _, err := client.Send(t.Context(), notification("a")); return err },
+			"Status": func() error { _, err := client.Status(t.Context(), app, "a"); return err },
+			"Cancel": func() error { _, err := client.Cancel(t.Context(), app, "a"); return err },
+			"Ping":   func() error { return client.Ping(t.Context()) },
+			"SendMany": func() error {
+				results := client.SendMany(t.Context(), make([]producer.Notification, 100))
+				for i := range results {
+					var refused *producer.ValidationError
+					if !errors.As(results[i].Err, &refused) {
+						return fmt.Errorf("item %d: %v", i, results[i].Err)
+					}
+				}
+				return client.SendMany(t.Context(), []producer.Notification{notification("a"), notification("b")})[1].Err
+			},
+		} {
+			start := time.Now()
+			err := f()
+			if !errors.Is(err, producer.ErrUnavailable) || strings.Contains(err.Error(), "CANARY") {
+				t.Errorf("%s, %s: %v", name, call, err)
+			}
+			if took := time.Since(start); took > 4*time.Second { // 2 s, and a busy machine
+				t.Errorf("%s, %s: answered after %v", name, call, took)
+			}
+		}
+	}
+	b.server.Start(t)
+	taskstest.Eventually(t, 10*time.Second, func() string {
+		if _, err := b.client.Send(t.Context(), notification("back")); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
+func TestCallersOwnContext(t *testing.T) {
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.client.Send(ctx, notification("a")); !errors.Is(err, context.Canceled) || errors.Is(err, producer.ErrUnavailable) {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,189 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// Receipt says that a notification is stored.
+type Receipt struct {
+	// ID is its id, made here if the caller gave none.
+	ID string
+	// App is its AppID.
+	App string
+	// Status is queued or scheduled, or where the earlier one with this id stands.
+	Status tasks.Status
+	// Duplicate says that this id was enqueued before and nothing was stored now.
+	Duplicate bool
+}
+
+// Send stores a notification for the workers to send. It answers within 2 s.
+// Errors: *ValidationError, ErrUnknownApp, ErrConflict, ErrUnavailable, or ctx's.
+func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	given := n.ID != ""
+	e, err := c.tasks.Seal(n)
+	if err != nil {
+		return Receipt{}, err
+	}
+	known, err := c.served.Knows(ctx, e.App)
+	if err != nil {
+		return Receipt{}, unavailable(ctx, err)
+	}
+	if !known {
+		return Receipt{}, ErrUnknownApp
+	}
+	if given {
+		earlier, found, err := c.earlier(ctx, e)
+		if err != nil || found {
+			return earlier, err
+		}
+	}
+	return c.enqueue(ctx, e, given)
+}
+
+// earlier looks for an earlier notification with the same id: its outcome, or
+// its task in any lane, since asynq refuses a duplicate only within one queue.
+func (c *Client) earlier(ctx context.Context, e tasks.Envelope) (Receipt, bool, error) {
+	known, err := c.ledger.Lookup(ctx, e.App, e.ID)
+	switch {
+	case err == nil && known.Hash != e.Hash:
+		return Receipt{}, false, ErrConflict
+	case err == nil && known.Record != nil && known.Record.Status.Final():
+		return duplicate(e, known.Record.Status), true, nil
+	case err != nil && !errors.Is(err, ledger.ErrNotFound):
+		return Receipt{}, false, unavailable(ctx, err)
+	}
+	queued, err := c.tasks.Queued(ctx, e.App, e.ID)
+	if err != nil {
+		return Receipt{}, false, unavailable(ctx, err)
+	}
+	if !queued {
+		return Receipt{}, false, nil
+	}
+	return c.queuedEarlier(ctx, e)
+}
+
+// queuedEarlier compares with the task that holds the id. Found is false if that
+// task has ended in the meantime.
+func (c *Client) queuedEarlier(ctx context.Context, e tasks.Envelope) (Receipt, bool, error) {
+	task, err := c.tasks.Find(ctx, e.App, e.ID)
+	switch {
+	case errors.Is(err, tasks.ErrNoTask):
+		return Receipt{}, false, nil
+	case errors.Is(err, tasks.ErrNewer), errors.Is(err, tasks.ErrGarbage), errors.Is(err, tasks.ErrForeign):
+		return Receipt{}, false, ErrConflict
+	case err != nil:
+		return Receipt{}, false, unavailable(ctx, err)
+	case task.Envelope.Hash != e.Hash:
+		return Receipt{}, false, ErrConflict
+	}
+	state, err := c.Status(ctx, e.App, e.ID)
+	if errors.Is(err, ErrNotFound) {
+		return Receipt{}, false, nil
+	}
+	if err != nil {
+		return Receipt{}, false, err
+	}
+	return duplicate(e, state.Status), true, nil
+}
+
+func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Receipt, error) {
+	err := c.tasks.Enqueue(ctx, e)
+	switch {
+	case err == nil:
+		return stored(e), nil
+	case errors.Is(err, tasks.ErrDuplicate) && !given:
+		// The id is ours alone: the command was repeated because its reply was lost.
+		return stored(e), nil
+	case errors.Is(err, tasks.ErrDuplicate):
+		earlier, found, err := c.queuedEarlier(ctx, e)
+		if err == nil && !found { // it ended between the two looks
+			return c.ended(ctx, e)
+		}
+		return earlier, err
+	default:
+		return Receipt{}, unavailable(ctx, err)
+	}
+}
+
+func (c *Client) ended(ctx context.Context, e tasks.Envelope) (Receipt, error) {
+	state, err := c.Status(ctx, e.App, e.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return duplicate(e, state.Status), nil
+}
+
+func stored(e tasks.Envelope) Receipt {
+	status := tasks.StatusQueued
+	if !e.SendAt.IsZero() {
+		status = tasks.StatusScheduled
+	}
+	return Receipt{ID: e.ID, App: e.App, Status: status}
+}
+
+func duplicate(e tasks.Envelope, status tasks.Status) Receipt {
+	return Receipt{ID: e.ID, App: e.App, Status: status, Duplicate: true}
+}
+
+// Result is one item's part of SendMany: a receipt, or why there is none.
+type Result struct {
+	Receipt
+	Err error
+}
+
+// parallelSends is how many items of a SendMany are under way at once.
+const parallelSends = 32
+
+// SendMany sends each notification on its own and returns as many results, in
+// order. Once Redis proves to be away, the items not yet tried fail with
+// ErrUnavailable at once.
+func (c *Client) SendMany(ctx context.Context, list []Notification) []Result {
+	results := make([]Result, len(list))
+	var next atomic.Int64
+	var away atomic.Bool
+	var wg sync.WaitGroup
+	for range min(parallelSends, len(list)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				if away.Load() {
+					results[i].Err = ErrUnavailable
+					continue
+				}
+				results[i].Receipt, results[i].Err = c.Send(ctx, list[i])
+				if errors.Is(results[i].Err, ErrUnavailable) {
+					away.Store(true)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// State is where a notification stands.
+type State struct {
+	App, ID string
+	Kind    tasks.Kind
+	Status  tasks.Status
+	// MsgID is WeChat's id of the accepted message, in decimal; empty before.
+	MsgID string
+	// Errcode is WeChat's last errcode, 0 if there was none.
+	Errcode int
+	// Reason says in a few words why it failed or waits, Remedy what to do. Both
+	// are empty when all is well; ReasonZH and RemedyZH are the same in Chinese.
+	Reason, Remedy     string
+	ReasonZH, RemedyZH string
+	// Attempts counts the attempts so far.
+	Attempts  int
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}

@@ -1,0 +1,138 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// Status tells where a notification stands. Errors: ErrNotFound, also once the
+// outcome is forgotten (WXNOTIFY_DEDUPE_WINDOW), ErrUnavailable, or ctx's.
+func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	known, err := c.ledger.Lookup(ctx, app, id)
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return State{}, unavailable(ctx, err)
+	}
+	if known.Record != nil {
+		return recorded(app, id, *known.Record), nil
+	}
+	task, err := c.find(ctx, app, id)
+	if err != nil {
+		return State{}, err
+	}
+	return queued(task), nil
+}
+
+func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {
+	task, err := c.tasks.Find(ctx, app, id)
+	switch {
+	case errors.Is(err, tasks.ErrNoTask):
+		return tasks.Task{}, ErrNotFound
+	case err != nil:
+		return tasks.Task{}, unavailable(ctx, err)
+	}
+	return task, nil
+}
+
+func recorded(app, id string, r ledger.Record) State {
+	s := State{
+		App: app, ID: id, Kind: r.Kind, Status: r.Status, MsgID: r.MsgID, Errcode: r.Errcode,
+		Attempts: r.Attempts, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+	s.explain(r)
+	return s
+}
+
+// explain fills in why: our own reason first, else what WeChat's errcode means.
+func (s *State) explain(r ledger.Record) {
+	if e, ok := errcode.LookupReason(r.Reason); ok {
+		s.Reason, s.ReasonZH, s.Remedy, s.RemedyZH = e.Meaning, e.MeaningZH, e.Remedy, e.RemedyZH
+	}
+	if r.Errcode == 0 {
+		return
+	}
+	e := errcode.Lookup(r.Errcode)
+	if r.Reason == errcode.ReasonNoToken { // then it is the answer of a token call
+		e = errcode.LookupFor(errcode.APIToken, r.Errcode)
+	}
+	meaning, meaningZH := e.Meaning, e.MeaningZH
+	if r.Detail != "" {
+		meaning, meaningZH = meaning+" ("+r.Detail+")", meaningZH+"（"+r.Detail+"）"
+	}
+	s.Reason, s.ReasonZH = join(s.Reason, meaning), join(s.ReasonZH, meaningZH)
+	s.Remedy, s.RemedyZH = join(s.Remedy, e.Remedy), join(s.RemedyZH, e.RemedyZH)
+}
+
+func join(first, second string) string {
+	if first == "" {
+		return second
+	}
+	return first + " " + second
+}
+
+// queued is the state of a notification that no attempt was recorded for.
+func queued(t tasks.Task) State {
+	e := t.Envelope
+	s := State{App: e.App, ID: e.ID, Kind: e.Kind, Status: tasks.StatusQueued, CreatedAt: e.EnqueuedAt, UpdatedAt: e.EnqueuedAt}
+	switch {
+	case t.State == asynq.TaskStateArchived:
+		s.Status = tasks.Status(tasks.Dead)
+	case t.State == asynq.TaskStateScheduled && e.SendAt.After(time.Now()):
+		s.Status = tasks.StatusScheduled
+	case t.Failed:
+		s.Status = tasks.StatusRetrying
+	}
+	return s
+}
+
+// Cancel withdraws a notification that has not been sent; canceling it again is
+// fine. Errors: *NotCancelableError with the status that stands in the way,
+// ErrNotFound, ErrUnavailable, or ctx's.
+func (c *Client) Cancel(ctx context.Context, app, id string) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	canceled, status, err := c.cancel(ctx, app, id)
+	if err != nil {
+		return State{}, err
+	}
+	if !canceled {
+		return State{}, &NotCancelableError{Status: status}
+	}
+	return c.Status(ctx, app, id)
+}
+
+func (c *Client) cancel(ctx context.Context, app, id string) (bool, tasks.Status, error) {
+	known, err := c.ledger.Lookup(ctx, app, id)
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return false, "", unavailable(ctx, err)
+	}
+	if r := known.Record; r != nil {
+		ok, status, err := c.ledger.CancelKnown(ctx, app, id, r.Kind, r.CreatedAt)
+		if err != nil {
+			return false, "", unavailable(ctx, err)
+		}
+		return ok, status, nil
+	}
+	task, err := c.find(ctx, app, id)
+	if err != nil {
+		return false, "", err
+	}
+	e := task.Envelope
+	ref := ledger.Ref{App: app, ID: id, OpenID: e.To.OpenID}
+	ok, status, err := c.ledger.Cancel(ctx, ref, e.Hash, e.Kind, e.EnqueuedAt)
+	if errors.Is(err, ledger.ErrConflict) {
+		return false, "", ErrConflict
+	}
+	if err != nil {
+		return false, "", unavailable(ctx, err)
+	}
+	return ok, status, nil
+}

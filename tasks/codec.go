@@ -1,0 +1,152 @@
+package tasks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Version is the payload version this code writes. A worker that meets a
+// higher one leaves the task alone until it is upgraded.
+const Version = 1
+
+// Reasons why a task in one of our queues cannot be read. None of the errors
+// holds anything of the payload.
+var (
+	// ErrForeign: the type is not one of ours; somebody else uses our queue.
+	ErrForeign = errors.New("tasks: not a task of wxnotify")
+	// ErrNewer: written by a later version of wxnotify.
+	ErrNewer = errors.New("tasks: written by a newer version of wxnotify")
+	// ErrGarbage: our type, but the payload cannot be read.
+	ErrGarbage = errors.New("tasks: payload cannot be read")
+)
+
+// Envelope is a notification as it lies in the queue.
+type Envelope struct {
+	Notification
+	// EnqueuedAt is when the producer stored it, by the producer's clock.
+	EnqueuedAt time.Time
+	// Hash is its ContentHash.
+	Hash string
+}
+
+// wire is the stored form: short keys, defaults left out, because a queue may
+// hold millions.
+type wire struct {
+	V         int               `json:"v"`
+	App       string            `json:"app"`
+	ID        string            `json:"id"`
+	To        string            `json:"to"`
+	Template  string            `json:"tpl"`
+	Page      *string           `json:"page,omitempty"`
+	Data      map[string]string `json:"data"`
+	State     string            `json:"state,omitempty"`
+	Lang      string            `json:"lang,omitempty"`
+	SendAt    int64             `json:"at,omitempty"`
+	NotAfter  int64             `json:"end,omitempty"`
+	Priority  Priority          `json:"pri,omitempty"`
+	OnUnknown OnUnknown         `json:"unk,omitempty"`
+	Enqueued  int64             `json:"enq"`
+	Hash      string            `json:"hash"`
+}
+
+// encode returns the payload of an envelope whose notification has its defaults.
+func encode(e Envelope) ([]byte, error) {
+	w := wire{
+		V: Version, App: e.App, ID: e.ID, To: e.To.OpenID, Template: e.TemplateID, Data: e.Data,
+		State: unless(e.MiniprogramState, "formal"), Lang: unless(e.Lang, "zh_CN"),
+		SendAt: millis(e.SendAt), NotAfter: millis(e.NotAfter),
+		Priority: unless(e.Priority, Default), OnUnknown: unless(e.OnUnknown, Resend),
+		Enqueued: millis(e.EnqueuedAt), Hash: e.Hash,
+	}
+	if *e.Page != DefaultPage {
+		w.Page = e.Page
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(w); err != nil {
+		return nil, fmt.Errorf("tasks: encode payload: %w", err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// Decode reads a task of ours. The error wraps ErrForeign, ErrNewer or
+// ErrGarbage; with ErrNewer and ErrGarbage nothing of the envelope is to be used.
+func Decode(taskType string, payload []byte) (Envelope, error) {
+	name, ours := strings.CutPrefix(taskType, taskTypePrefix)
+	if !ours {
+		return Envelope{}, ErrForeign
+	}
+	var version struct {
+		V int `json:"v"`
+	}
+	if err := json.Unmarshal(payload, &version); err != nil {
+		return Envelope{}, fmt.Errorf("%w: no JSON object with a version", ErrGarbage)
+	}
+	if version.V > Version || !known(Kind(name)) {
+		return Envelope{}, ErrNewer
+	}
+	var w wire
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return Envelope{}, fmt.Errorf("%w: a field has the wrong type", ErrGarbage)
+	}
+	return w.envelope(Kind(name))
+}
+
+func (w wire) envelope(kind Kind) (Envelope, error) {
+	e := Envelope{
+		Notification: Notification{
+			App: w.App, Kind: kind, ID: w.ID, To: Recipient{OpenID: w.To}, TemplateID: w.Template, Page: w.Page, Data: w.Data,
+			MiniprogramState: w.State, Lang: w.Lang, SendAt: fromMillis(w.SendAt), NotAfter: fromMillis(w.NotAfter),
+			Priority: w.Priority, OnUnknown: w.OnUnknown,
+		}.WithDefaults(),
+		EnqueuedAt: fromMillis(w.Enqueued),
+		Hash:       w.Hash,
+	}
+	if w.V < 1 || w.ID == "" || w.Hash == "" || w.Enqueued <= 0 {
+		return Envelope{}, fmt.Errorf("%w: id, hash or time is missing", ErrGarbage)
+	}
+	// The times were judged when it was enqueued; here only the shape counts.
+	e.Notification.SendAt, e.Notification.NotAfter = time.Time{}, time.Time{}
+	err := e.Validate(time.Now())
+	e.Notification.SendAt, e.Notification.NotAfter = fromMillis(w.SendAt), fromMillis(w.NotAfter)
+	if refused := (*ValidationError)(nil); errors.As(err, &refused) {
+		return Envelope{}, fmt.Errorf("%w: %s: %s", ErrGarbage, refused.Fields[0].Field, refused.Fields[0].Detail)
+	}
+	return e, nil
+}
+
+func known(k Kind) bool {
+	for _, have := range Kinds() {
+		if k == have {
+			return true
+		}
+	}
+	return false
+}
+
+func unless[T comparable](v, usual T) T {
+	if v == usual {
+		var zero T
+		return zero
+	}
+	return v
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}

@@ -1,0 +1,84 @@
+package errcode
+
+import "slices"
+
+// Reason tells why a notification ended as it did where no errcode tells it.
+// It is a closed set, shown in `status` and kept with dead letters.
+type Reason string
+
+// The reasons; Reasons explains each.
+const (
+	ReasonHorizon          Reason = "horizon"
+	ReasonUnlisted         Reason = "unlisted"
+	ReasonUnanswered       Reason = "unanswered"
+	ReasonWorkerDied       Reason = "worker_died"
+	ReasonNotAfter         Reason = "not_after"
+	ReasonCanceled         Reason = "canceled"
+	ReasonPresumedAccepted Reason = "presumed_accepted"
+	ReasonUnconnected      Reason = "unconnected"
+	ReasonIDConflict       Reason = "id_conflict"
+	ReasonNoCredit         Reason = "no_credit"
+	ReasonPanic            Reason = "panic"
+	ReasonNoToken          Reason = "no_token"
+)
+
+// ReasonEntry explains a reason, in the manner of Entry.
+type ReasonEntry struct {
+	Reason    Reason
+	Meaning   string
+	MeaningZH string
+	Remedy    string
+	RemedyZH  string
+}
+
+// Reasons lists every reason.
+func Reasons() []ReasonEntry {
+	return []ReasonEntry{
+		{ReasonHorizon,
+			"Every attempt failed until RETRY_HORIZON ended.", "在 RETRY_HORIZON 结束前，每次尝试都失败了。",
+			"Fix the cause of the last failure, then replay or drop the message.", "请先排除最后一次失败的原因，再重放或丢弃该消息。"},
+		{ReasonUnlisted,
+			"WeChat answered a code this version does not know, five times.", "微信五次返回本版本未收录的错误码。",
+			"Look the code up in WeChat's documentation, then replay or drop the message.", "请到微信官方文档查询该错误码，再重放或丢弃该消息。"},
+		{ReasonUnanswered,
+			"The request was written and no readable answer came; the user may have got the message.", "请求已发出，但没有收到可读的应答；用户可能已收到该消息。",
+			"Ask the user or wait for the receipt before you send it again under a new id.", "请先向用户确认或等待送达回执，再决定是否用新的 id 重发。"},
+		{ReasonWorkerDied,
+			"A worker died while it was sending; the user may have got the message.", "worker 在发送过程中异常退出；用户可能已收到该消息。",
+			"See why the worker died; ask the user or wait for the receipt before you send it again under a new id.", "请排查 worker 退出的原因；先向用户确认或等待送达回执，再决定是否用新的 id 重发。"},
+		{ReasonNotAfter,
+			"The message expired before it could be sent.", "消息在能够发送之前已过期。",
+			"Give not_after more time, or see why the queue was slow.", "请把 not_after 设得更晚，或排查队列变慢的原因。"},
+		{ReasonCanceled,
+			"The message was canceled before it was sent.", "消息在发送前已被取消。",
+			"None needed.", "无需处理。"},
+		{ReasonPresumedAccepted,
+			"A second try found the consent used up, so WeChat most likely accepted the first, whose answer was lost.", "第二次尝试发现订阅次数已用完，因此应答丢失的第一次很可能已被微信受理。",
+			"None needed; the receipt confirms it.", "无需处理，以送达回执为准。"},
+		{ReasonUnconnected,
+			"WeChat could not be reached; nothing was sent.", "无法连接微信，消息没有发出。",
+			"Check DNS, firewall, proxy and WECHAT_URL from the worker's machine.", "请在 worker 所在机器上检查 DNS、防火墙、代理与 WECHAT_URL。"},
+		{ReasonIDConflict,
+			"Another message with other content already has this id.", "该 id 已被另一条内容不同的消息使用。",
+			"Give every message an id of its own.", "请为每条消息使用独立的 id。"},
+		{ReasonNoCredit,
+			"The user has no consent left for this template; nothing was sent.", "该用户对此模板已没有可用的订阅次数，消息没有发出。",
+			"Ask the user to subscribe again in the Mini Program.", "请在小程序内引导用户重新订阅。"},
+		{ReasonPanic,
+			"The worker hit a bug while it handled the message.", "worker 处理该消息时触发了程序缺陷。",
+			"Find the stack in the worker's log and report it; replay after an upgrade.", "请在 worker 日志中找到堆栈并反馈，升级后再重放。"},
+		{ReasonNoToken,
+			"No access_token could be had, so nothing was sent.", "无法获取 access_token，消息没有发出。",
+			"Run wxnotify token status and wxnotify check.", "请运行 wxnotify token status 与 wxnotify check 查看原因。"},
+	}
+}
+
+// LookupReason explains one reason; false if there is no such reason.
+func LookupReason(r Reason) (ReasonEntry, bool) {
+	all := Reasons()
+	i := slices.IndexFunc(all, func(e ReasonEntry) bool { return e.Reason == r })
+	if i < 0 {
+		return ReasonEntry{}, false
+	}
+	return all[i], true
+}

@@ -1,0 +1,107 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+)
+
+// Admission asks to let one attempt call WeChat.
+type Admission struct {
+	Ref
+	Kind tasks.Kind
+	// Attempt is the attempt's own id, from NewAttempt.
+	Attempt string
+	// Lease is how long the attempt may take, settlement included. The caller
+	// must not write its request unless it fits into what is left.
+	Lease            time.Duration
+	CreatedAt        time.Time
+	SendAt, NotAfter time.Time
+	DropAfterUnknown bool
+}
+
+// NewAttempt makes the id of an attempt.
+func NewAttempt() string {
+	var b [9]byte
+	_, _ = rand.Read(b[:]) // never fails: it aborts the program instead
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Verdict is what an admission ends with.
+type Verdict string
+
+const (
+	// Go: the attempt is recorded and may call.
+	Go Verdict = "go"
+	// Ended: an outcome stands; the task is over.
+	Ended Verdict = "ended"
+	// Busy: another attempt is alive.
+	Busy Verdict = "busy"
+	// Turn: another notification to the same recipient is being sent.
+	Turn Verdict = "turn"
+	// Wait: send_at has not come.
+	Wait Verdict = "wait"
+)
+
+// Verdicts lists every verdict.
+func Verdicts() []Verdict { return []Verdict{Go, Ended, Busy, Turn, Wait} }
+
+// Admitted is the answer to an admission.
+type Admitted struct {
+	Verdict Verdict
+	// Status is the record's state afterwards.
+	Status tasks.Status
+	// Attempts counts this attempt too, if it was admitted.
+	Attempts int
+	// Unknowns counts earlier attempts nobody knows the end of.
+	Unknowns int
+	// Wait is how long to wait with Busy, Turn and Wait.
+	Wait time.Duration
+	// Changed says that this very admission wrote the outcome.
+	Changed bool
+	Reason  errcode.Reason
+}
+
+// Admit decides, in one step on Redis's clock, whether the attempt may call. The
+// same attempt may ask again and gets the same answer.
+func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
+	tag := Tag(a.App, a.OpenID)
+	r, err := l.run(ctx, admitScript, []string{l.recordKey(tag, a.ID), l.turnKey(tag)},
+		a.Attempt, a.Lease.Milliseconds(), kindLetter[a.Kind], unixMilli(a.CreatedAt),
+		unixMilli(a.SendAt), unixMilli(a.NotAfter), flag(a.DropAfterUnknown),
+		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds())
+	if err != nil {
+		return Admitted{}, fmt.Errorf("ledger: admit: %w", err)
+	}
+	status, err := r.status(1)
+	if err != nil {
+		return Admitted{}, err
+	}
+	answer := Admitted{
+		Verdict: Verdict(r.text(0)), Status: status, Attempts: int(r.number(2)), Unknowns: int(r.number(3)),
+		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)),
+	}
+	if answer.Verdict == Ended && answer.Changed {
+		l.keep(ctx, a.Ref, status)
+	}
+	return answer, nil
+}
+
+func unixMilli(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

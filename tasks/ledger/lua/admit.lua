@@ -1,0 +1,68 @@
+-- Lets one attempt call WeChat, or says why not.
+-- KEYS: record, turn
+local attempt, lease = ARGV[1], tonumber(ARGV[2])
+local kind, created = ARGV[3], ARGV[4]
+local send_at, not_after = tonumber(ARGV[5]), tonumber(ARGV[6])
+local drop = ARGV[7] == '1'
+local open_ttl, end_ttl = ARGV[8], ARGV[9]
+
+local now = millis()
+local r = load(KEYS[1]) or new(kind, created)
+
+local function answer(verdict, wait, changed)
+  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason}
+end
+
+local function finish(state, reason)
+  close(r, state)
+  if reason then
+    r.reason = reason
+  end
+  save(KEYS[1], r, now, end_ttl)
+  return answer('ended', 0, 1)
+end
+
+if r.state == 'c' then
+  return finish('C')
+end
+if r.state == 'D' then -- a replay: a dead record's task came again
+  r.state, r.base, r.attempts, r.unlisted = 'R', now, 0, 0
+elseif final(r) then
+  return answer('ended', 0, 0)
+end
+
+if r.state == 'S' then
+  if r.attempt == attempt then -- our own command, repeated
+    return answer('go', 0, 0)
+  end
+  if r.lease > now then
+    return answer('busy', r.lease - now, 0)
+  end
+  r.unknowns = r.unknowns + 1
+  if drop or r.unknowns > 1 then
+    return finish('U', 'worker_died')
+  end
+  close(r, 'R')
+  r.reason = 'worker_died'
+  save(KEYS[1], r, now, open_ttl)
+end
+
+if send_at > now then
+  return answer('wait', send_at - now, 0)
+end
+if not_after > 0 and now > not_after then
+  if r.unknowns > 0 then
+    return finish('U')
+  end
+  return finish('E', 'not_after')
+end
+
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= attempt then
+  return answer('turn', math.max(redis.call('PTTL', KEYS[2]), 1), 0)
+end
+redis.call('SET', KEYS[2], attempt, 'PX', lease)
+
+r.state, r.attempt, r.lease, r.attempts = 'S', attempt, now + lease, r.attempts + 1
+save(KEYS[1], r, now, open_ttl)
+return answer('go', 0, 0)

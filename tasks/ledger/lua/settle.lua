@@ -1,0 +1,121 @@
+-- Records what became of an attempt.
+-- KEYS: record, turn
+local attempt, admitted = ARGV[1], ARGV[2] == '1'
+local verb, outcome = ARGV[3], ARGV[4]
+local msgid, errcode, reason, detail = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local kind, created = ARGV[9], ARGV[10]
+local drop = ARGV[11] == '1'
+local horizon_base, horizon = tonumber(ARGV[12]), tonumber(ARGV[13])
+local unlisted_limit = tonumber(ARGV[14])
+local open_ttl, end_ttl, dead_ttl = ARGV[15], ARGV[16], ARGV[17]
+
+local now = millis()
+local r = load(KEYS[1])
+local found = r ~= nil
+if not found then
+  r = new(kind, created)
+end
+
+local function answer(applied, late)
+  return {applied, late, r.state, r.attempts, r.unknowns, r.reason}
+end
+
+local function write()
+  local ttl = open_ttl
+  if r.state == 'D' then
+    ttl = dead_ttl
+  elseif final(r) then
+    ttl = end_ttl
+  end
+  save(KEYS[1], r, now, ttl)
+end
+
+local function note()
+  r.errcode, r.reason, r.detail = errcode, reason, detail
+end
+
+if admitted and redis.call('GET', KEYS[2]) == attempt then
+  redis.call('DEL', KEYS[2])
+end
+
+if found and not admitted then
+  if r.state == 'c' then -- its task was met
+    close(r, 'C')
+    write()
+    return answer(1, 0)
+  end
+  if r.state == 'D' then -- a replay that cannot be admitted yet
+    r.state, r.base, r.attempts, r.unlisted = 'R', now, 0, 0
+  end
+end
+
+local ours = not found -- Redis lost the record: what we know is recorded all the same
+if found and admitted then
+  ours = r.state == 'S' and r.attempt == attempt
+elseif found then
+  ours = r.state == 'R' and r.attempt ~= attempt
+end
+
+if not ours then
+  if r.state == 'R' and r.attempt == attempt then -- our own command, repeated
+    return answer(1, 0)
+  end
+  if verb == 'end' and r.state == outcome and r.msgid == msgid and r.errcode == errcode then
+    return answer(1, 0)
+  end
+  if verb == 'end' and outcome == 'A' and r.state ~= 'A' then -- late, but a fact
+    close(r, 'A')
+    r.msgid = msgid
+    note()
+    write()
+    return answer(1, 1)
+  end
+  return answer(0, 1)
+end
+
+if verb == 'release' then -- admitted, but no request was written
+  r.attempts = r.attempts - 1
+  if r.attempts < 1 and r.unknowns == 0 and r.errcode == '' and r.reason == '' then
+    r.state = 'R'
+    redis.call('DEL', KEYS[1])
+    return answer(1, 0)
+  end
+  r.state, r.lease = 'R', 0
+  write()
+  return answer(1, 0)
+end
+
+if not admitted or not found then
+  r.attempts = r.attempts + 1
+end
+note()
+
+if verb == 'end' then
+  close(r, outcome)
+  r.msgid = msgid
+  write()
+  return answer(1, 0)
+end
+
+-- What is not over waits as retrying and remembers its attempt, so that a
+-- repeated command is recognised.
+r.state, r.attempt, r.lease = 'R', attempt, 0
+if verb == 'unknown' then
+  r.unknowns = r.unknowns + 1
+  if drop or r.unknowns > 1 then
+    close(r, 'U')
+  end
+end
+if unlisted_limit > 0 then
+  r.unlisted = r.unlisted + 1
+  if r.unlisted >= unlisted_limit then
+    close(r, 'D')
+    r.reason = 'unlisted'
+  end
+end
+if r.state == 'R' and horizon > 0 and now > math.max(horizon_base, r.base) + horizon then
+  close(r, 'D')
+  r.reason = 'horizon'
+end
+write()
+return answer(1, 0)

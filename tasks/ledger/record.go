@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+)
+
+// Record is what is known of a notification that a worker has met.
+type Record struct {
+	Kind   tasks.Kind
+	Status tasks.Status
+	// Attempts counts the attempts, since the last replay if there was one.
+	Attempts int
+	// Unknowns counts the attempts nobody knows the end of.
+	Unknowns int
+	// MsgID is WeChat's id of the accepted message, in decimal.
+	MsgID string
+	// Errcode is WeChat's answer to the last attempt that failed, 0 if there was none.
+	Errcode int
+	// Reason is why the last attempt failed or the notification ended, where no
+	// errcode says so.
+	Reason errcode.Reason
+	// Detail is what WeChat's error message named, such as data.thing1.value.
+	Detail    string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+var statusOf = map[string]tasks.Status{
+	"S": tasks.StatusSending,
+	"R": tasks.StatusRetrying,
+	"A": tasks.Status(tasks.Accepted),
+	"J": tasks.Status(tasks.Rejected),
+	"E": tasks.Status(tasks.Expired),
+	"N": tasks.Status(tasks.NoCredit),
+	"C": tasks.Status(tasks.Canceled),
+	"c": tasks.Status(tasks.Canceled),
+	"U": tasks.Status(tasks.Unknown),
+	"D": tasks.Status(tasks.Dead),
+}
+
+var letterOf = map[tasks.Outcome]string{
+	tasks.Accepted: "A",
+	tasks.Rejected: "J",
+	tasks.Expired:  "E",
+	tasks.NoCredit: "N",
+	tasks.Canceled: "C",
+	tasks.Unknown:  "U",
+	tasks.Dead:     "D",
+}
+
+var kindLetter = map[tasks.Kind]string{tasks.KindSubscribe: "s"}
+
+func kindOf(letter string) tasks.Kind {
+	for k, l := range kindLetter {
+		if l == letter {
+			return k
+		}
+	}
+	return ""
+}
+
+// parseRecord reads the stored form; doc.go has the order of the fields.
+func parseRecord(text string) (Record, error) {
+	f := strings.Split(text, ";")
+	field := func(i int) string {
+		if i < len(f) {
+			return f[i]
+		}
+		return ""
+	}
+	number := func(i int) int64 {
+		n, _ := strconv.ParseInt(field(i), 10, 64) // an empty field is zero
+		return n
+	}
+	status, ok := statusOf[field(0)]
+	if !ok {
+		return Record{}, fmt.Errorf("ledger: a record has no known state")
+	}
+	created := number(7)
+	return Record{
+		Kind:      kindOf(field(1)),
+		Status:    status,
+		Attempts:  int(number(2)),
+		Unknowns:  int(number(3)),
+		MsgID:     field(10),
+		Errcode:   int(number(11)),
+		Reason:    errcode.Reason(field(12)),
+		Detail:    field(13),
+		CreatedAt: time.UnixMilli(created),
+		UpdatedAt: time.UnixMilli(created + number(8)),
+	}, nil
+}
+
+const maxDetail = 80
+
+// cleanDetail keeps what can stand in a record and in front of people: WeChat
+// names a field or an address there, in ASCII.
+func cleanDetail(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == ';' || r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), maxDetail)]
+}

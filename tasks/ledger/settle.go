@@ -1,0 +1,105 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+)
+
+// Next says how a settled attempt goes on.
+type Next string
+
+const (
+	// End: Outcome stands from now on.
+	End Next = "end"
+	// Retry: the attempt failed, another follows, unless the horizon is over.
+	Retry Next = "retry"
+	// Doubt: nobody knows whether WeChat accepted it.
+	Doubt Next = "unknown"
+	// Release: the attempt was admitted and wrote no request.
+	Release Next = "release"
+)
+
+// Settlement says what became of an attempt.
+type Settlement struct {
+	Ref
+	Kind      tasks.Kind
+	CreatedAt time.Time
+	Attempt   string
+	// Admitted is false for an attempt that failed before it could ask, because
+	// no token was to be had.
+	Admitted bool
+	Next     Next
+	// Outcome is where End leads.
+	Outcome tasks.Outcome
+	MsgID   string
+	Errcode int
+	Reason  errcode.Reason
+	Detail  string
+	// DropAfterUnknown makes Doubt an end.
+	DropAfterUnknown bool
+	// HorizonBase is when the notification could first be sent; Horizon is how
+	// long after it a failed attempt is the last. Horizon 0: this failure ends nothing.
+	HorizonBase time.Time
+	Horizon     time.Duration
+	// UnlistedLimit ends the notification with its n-th failure of this sort. 0: no limit.
+	UnlistedLimit int
+}
+
+// Settled is the record after a settlement.
+type Settled struct {
+	// Applied says that the settlement is what the record says now.
+	Applied bool
+	// Late says that the attempt's lease had ended and somebody else had gone on.
+	Late     bool
+	Status   tasks.Status
+	Attempts int
+	Unknowns int
+	Reason   errcode.Reason
+}
+
+// Settle records what became of an attempt. It may be repeated. An error means
+// that nobody can tell whether it was recorded.
+func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
+	tag := Tag(s.App, s.OpenID)
+	keys := []string{l.recordKey(tag, s.ID), l.turnKey(tag)}
+	args := []any{
+		s.Attempt, flag(s.Admitted), string(s.Next), letterOf[s.Outcome],
+		s.MsgID, errcodeField(s.Errcode), string(s.Reason), cleanDetail(s.Detail),
+		kindLetter[s.Kind], unixMilli(s.CreatedAt), flag(s.DropAfterUnknown),
+		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit,
+		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
+	}
+	r, err := l.settle(ctx, s, keys, args)
+	if err != nil {
+		return Settled{}, fmt.Errorf("ledger: settle: %w", err)
+	}
+	status, err := r.status(2)
+	if err != nil {
+		return Settled{}, err
+	}
+	if status.Final() && s.Next != End {
+		l.keep(ctx, s.Ref, status)
+	}
+	return Settled{
+		Applied: r.number(0) == 1, Late: r.number(1) == 1, Status: status,
+		Attempts: int(r.number(3)), Unknowns: int(r.number(4)), Reason: errcode.Reason(r.text(5)),
+	}, nil
+}
+
+func (l *Ledger) settle(ctx context.Context, s Settlement, keys []string, args []any) (reply, error) {
+	if s.Next == End {
+		return l.runEnding(ctx, s.Ref, s.Outcome, settleScript, keys, args...)
+	}
+	return l.run(ctx, settleScript, keys, args...)
+}
+
+func errcodeField(code int) string {
+	if code == 0 {
+		return ""
+	}
+	return fmt.Sprint(code)
+}

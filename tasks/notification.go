@@ -1,0 +1,106 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Notification is one message to one recipient.
+type Notification struct {
+	// App is the AppID of the Mini Program that sends. Required.
+	App string
+	// Kind is the sort of message. Default KindSubscribe.
+	Kind Kind
+	// ID is the idempotency key, 1 to 128 characters of [A-Za-z0-9._~-], unique
+	// in its app. The same id is sent once, however often it is enqueued. Empty:
+	// one is made.
+	ID string
+	// To is the recipient. Required.
+	To Recipient
+	// TemplateID is the template's id as the WeChat console shows it. Required.
+	TemplateID string
+	// Page is the page the card opens. nil: pages/index/index; "": none.
+	Page *string
+	// Data holds the template's values by key, such as thing1. Required.
+	Data map[string]string
+	// MiniprogramState is the version the card opens: developer, trial or formal.
+	// Default formal.
+	MiniprogramState string
+	// Lang is the language of the Mini Program's own texts: zh_CN, en_US, zh_HK
+	// or zh_TW. Default zh_CN.
+	Lang string
+	// SendAt is the earliest time to send, at most MaxAhead in the future. Zero
+	// or past: now.
+	SendAt time.Time
+	// NotAfter is the time after which sending is pointless; then the outcome is
+	// expired. Zero: never.
+	NotAfter time.Time
+	// Priority chooses the lane. Default "default".
+	Priority Priority
+	// OnUnknown says what to do when nobody can know whether WeChat accepted it.
+	// Default resend.
+	OnUnknown OnUnknown
+}
+
+// Recipient names who gets a notification.
+type Recipient struct {
+	// OpenID is the user's id in the app.
+	OpenID string
+}
+
+// DefaultPage is the page a card opens when the notification names none.
+const DefaultPage = "pages/index/index"
+
+// WithDefaults returns a copy in which every optional field that is empty has
+// its default. It makes no id.
+func (n Notification) WithDefaults() Notification {
+	if n.Kind == "" {
+		n.Kind = KindSubscribe
+	}
+	if n.Page == nil {
+		n.Page = new(DefaultPage)
+	}
+	if n.MiniprogramState == "" {
+		n.MiniprogramState = "formal"
+	}
+	if n.Lang == "" {
+		n.Lang = "zh_CN"
+	}
+	if n.Priority == "" {
+		n.Priority = Default
+	}
+	if n.OnUnknown == "" {
+		n.OnUnknown = Resend
+	}
+	return n
+}
+
+// ContentHash tells whether two notifications say the same to the same
+// recipient. When, how urgently and with what guard a message is sent is no
+// content: a caller that repeats a request may well compute those anew. Apply
+// WithDefaults first.
+func (n Notification) ContentHash() string {
+	h := sha256.New()
+	for _, s := range []string{string(n.Kind), n.To.OpenID, n.TemplateID, *n.Page, n.MiniprogramState, n.Lang} {
+		hashString(h, s)
+	}
+	for _, k := range slices.Sorted(maps.Keys(n.Data)) {
+		hashString(h, k)
+		hashString(h, n.Data[k])
+	}
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+// hashString writes s with its length, so that no two lists of strings collide
+// by moving a boundary.
+func hashString(h hash.Hash, s string) {
+	var length [4]byte
+	binary.BigEndian.PutUint32(length[:], uint32(len(s)))
+	h.Write(length[:])
+	h.Write([]byte(s))
+}

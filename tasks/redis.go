@@ -1,0 +1,107 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// RedisOptions shapes a Redis client. The zero value suits a worker.
+type RedisOptions struct {
+	// Timeout bounds dialing, each write and each read. Default 5 s.
+	Timeout time.Duration
+	// MaxRetries is how often a command whose answer was lost is sent again.
+	// Every script of ours is safe to run twice. Default 3, -1 for none.
+	MaxRetries int
+	// PoolSize bounds the connections. Default: go-redis's, ten per CPU.
+	PoolSize int
+}
+
+// errRedisURL never quotes the URL: it may hold a password, and a mistyped one
+// is where url.Parse would print it.
+var errRedisURL = errors.New("tasks: redis URL cannot be used: write redis://[user:password@]host:port/db, rediss:// for TLS, " +
+	"redis-sentinel://host:port/db?master_name=NAME&addr=host2:port or redis-cluster://host:port?addr=host2:port; escape special characters of the password")
+
+// ConnectRedis returns a client for a redis://, rediss://, redis-sentinel:// or
+// redis-cluster:// URL (rediss-sentinel and rediss-cluster for TLS). It opens no
+// connection. All clients of this project are made here, so that a deadline
+// always bounds a command, whatever state Redis is in.
+func ConnectRedis(url string, o RedisOptions) (redis.UniversalClient, error) {
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok || rest == "" {
+		return nil, errRedisURL
+	}
+	base := "redis://" + rest
+	if strings.HasPrefix(scheme, "rediss") {
+		base = "rediss://" + rest
+	}
+	switch scheme {
+	case "redis", "rediss":
+		return connectSingle(base, o)
+	case "redis-sentinel", "rediss-sentinel":
+		return connectSentinel(base, o)
+	case "redis-cluster", "rediss-cluster":
+		return connectCluster(base, o)
+	}
+	return nil, errRedisURL
+}
+
+func connectSingle(url string, o RedisOptions) (redis.UniversalClient, error) {
+	opt, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errRedisURL
+	}
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
+	opt.ContextTimeoutEnabled = true
+	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	opt.MaintNotificationsConfig = noMaintNotifications()
+	return redis.NewClient(opt), nil
+}
+
+func connectSentinel(url string, o RedisOptions) (redis.UniversalClient, error) {
+	opt, err := redis.ParseFailoverURL(url)
+	if err != nil || opt.MasterName == "" {
+		return nil, errRedisURL
+	}
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
+	opt.ContextTimeoutEnabled = true
+	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	return redis.NewFailoverClient(opt), nil
+}
+
+func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
+	opt, err := redis.ParseClusterURL(url)
+	if err != nil {
+		return nil, errRedisURL
+	}
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
+	opt.ContextTimeoutEnabled = true
+	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	opt.MaintNotificationsConfig = noMaintNotifications()
+	return redis.NewClusterClient(opt), nil
+}
+
+// noMaintNotifications switches off a handshake that only Redis Enterprise
+// answers; elsewhere it costs a round trip per connection and logs.
+func noMaintNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// CheckRedisURL reports whether ConnectRedis would take url, without a client.
+func CheckRedisURL(url string) error {
+	c, err := ConnectRedis(url, RedisOptions{})
+	if err != nil {
+		return err
+	}
+	if err := c.Close(); err != nil {
+		return fmt.Errorf("tasks: close redis client: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// JobRefreshToken renews the access_token of one app.
+const JobRefreshToken = "token-refresh"
+
+// Jobs lists the scheduled jobs.
+func Jobs() []string { return []string{JobRefreshToken} }
+
+const jobTypePrefix = "wxnotify-job:"
+
+// JobTask is one run of a scheduled job.
+type JobTask struct {
+	Job string `json:"job"`
+	App string `json:"app"`
+	// Slot numbers the run: every schedule in every process computes the same one,
+	// so that they enqueue one task between them.
+	Slot int64 `json:"slot"`
+}
+
+// jobRetention keeps a finished run's task, so that a schedule whose clock is
+// late finds its id taken.
+const jobRetention = time.Hour
+
+// jobTimeout bounds one run, like TaskTimeout.
+const jobTimeout = TaskTimeout
+
+// EnqueueJob stores one run of a scheduled job. It reports false if another
+// schedule stored it before.
+func (c *Client) EnqueueJob(ctx context.Context, j JobTask) (bool, error) {
+	payload, err := json.Marshal(j)
+	if err != nil {
+		return false, fmt.Errorf("tasks: encode job: %w", err)
+	}
+	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(jobTypePrefix+j.Job, payload),
+		asynq.Queue(c.ns.SystemQueue()), asynq.TaskID(j.taskID()), asynq.MaxRetry(3),
+		asynq.Timeout(jobTimeout), asynq.Retention(jobRetention))
+	switch {
+	case errors.Is(err, asynq.ErrTaskIDConflict):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("tasks: enqueue job %s: %w", j.Job, err)
+	}
+	return true, nil
+}
+
+func (j JobTask) taskID() string {
+	return j.Job + ":" + j.App + ":" + strconv.FormatInt(j.Slot, 10)
+}
+
+// DecodeJob reads a task of the system queue. The error wraps ErrForeign,
+// ErrNewer (a job this version does not know) or ErrGarbage.
+func DecodeJob(taskType string, payload []byte) (JobTask, error) {
+	if len(taskType) <= len(jobTypePrefix) || taskType[:len(jobTypePrefix)] != jobTypePrefix {
+		return JobTask{}, ErrForeign
+	}
+	var j JobTask
+	if err := json.Unmarshal(payload, &j); err != nil {
+		return JobTask{}, fmt.Errorf("%w: no job", ErrGarbage)
+	}
+	for _, known := range Jobs() {
+		if taskType == jobTypePrefix+known && j.Job == known {
+			return j, nil
+		}
+	}
+	return JobTask{}, ErrNewer
+}

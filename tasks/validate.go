@@ -1,0 +1,169 @@
+package tasks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// FieldError says what is wrong with one field and what to do about it. Field
+// is the name the HTTP API uses.
+type FieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// ValidationError lists what is wrong with a notification, one entry per field.
+// It never holds a value, which may be a person's.
+type ValidationError struct {
+	Fields []FieldError
+}
+
+func (e *ValidationError) Error() string {
+	parts := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		parts[i] = f.Field + ": " + f.Detail
+	}
+	return "tasks: notification refused: " + strings.Join(parts, "; ")
+}
+
+// Limits of what a notification may hold. WeChat's own limits are narrower for
+// most values; these keep the queue safe.
+const (
+	maxOpaque   = 128  // openid, template id
+	maxAppID    = 64   // WeChat's are 18 characters
+	maxPage     = 1024 // bytes
+	maxDataKeys = 20   // a template has at most a handful
+	maxKey      = 64   // bytes
+	maxValue    = 1024 // bytes
+)
+
+// Validate checks a notification as it would be enqueued at now. The error is
+// nil or a *ValidationError. An empty ID is fine: the client makes one.
+func (n Notification) Validate(now time.Time) error {
+	n = n.WithDefaults()
+	var v validation
+	v.check(ValidApp(n.App), "app", fmt.Sprintf("required: the AppID, at most %d letters, digits, '_' or '-'", maxAppID))
+	oneOf(&v, "kind", n.Kind, Kinds()...)
+	v.check(n.ID == "" || validID(n.ID), "id", fmt.Sprintf("use 1 to %d characters of A-Z a-z 0-9 . _ ~ -, or leave it out", maxID))
+	v.check(validOpaque(n.To.OpenID), "to.openid", fmt.Sprintf("required: the user's openid in this app, at most %d letters, digits, '_' or '-'", maxOpaque))
+	v.check(validOpaque(n.TemplateID), "template_id", fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque))
+	v.page(*n.Page)
+	v.data(n.Data)
+	oneOf(&v, "miniprogram_state", n.MiniprogramState, "formal", "trial", "developer")
+	oneOf(&v, "lang", n.Lang, "zh_CN", "en_US", "zh_HK", "zh_TW")
+	oneOf(&v, "priority", n.Priority, Priorities()...)
+	oneOf(&v, "on_unknown", n.OnUnknown, Resend, Drop)
+	v.times(n, now)
+	return v.err()
+}
+
+// ValidApp reports whether app can be an AppID.
+func ValidApp(app string) bool {
+	return app != "" && len(app) <= maxAppID && allBytes(app, isOpaqueByte)
+}
+
+// ValidID reports whether id can name a notification.
+func ValidID(id string) bool { return validID(id) }
+
+func validOpaque(s string) bool {
+	return s != "" && len(s) <= maxOpaque && allBytes(s, isOpaqueByte)
+}
+
+type validation struct{ fields []FieldError }
+
+func (v *validation) add(field, detail string) {
+	v.fields = append(v.fields, FieldError{Field: field, Detail: detail})
+}
+
+func (v *validation) check(ok bool, field, detail string) {
+	if !ok {
+		v.add(field, detail)
+	}
+}
+
+func (v *validation) err() error {
+	if len(v.fields) == 0 {
+		return nil
+	}
+	return &ValidationError{Fields: v.fields}
+}
+
+func (v *validation) page(page string) {
+	switch {
+	case len(page) > maxPage:
+		v.add("page", fmt.Sprintf("at most %d bytes", maxPage))
+	case !cleanText(page):
+		v.add("page", "must be UTF-8 without control characters")
+	}
+}
+
+func (v *validation) data(data map[string]string) {
+	if len(data) == 0 || len(data) > maxDataKeys {
+		v.add("data", fmt.Sprintf("required: 1 to %d values by template key, such as {\"thing1\":\"…\"}", maxDataKeys))
+		return
+	}
+	keys := make([]string, 0, len(data))
+	for k := range data {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		if !validKey(k) {
+			v.add("data", "a key must be letters and a number as the template names it, such as thing1")
+			return
+		}
+		v.value("data."+k, data[k])
+	}
+}
+
+// value refuses what WeChat answers with 47003 for every type: empty values,
+// and newlines and other control characters (its page on the send call says so).
+func (v *validation) value(field, value string) {
+	switch {
+	case strings.TrimSpace(value) == "":
+		v.add(field, "must not be empty: WeChat refuses empty values (47003)")
+	case len(value) > maxValue:
+		v.add(field, fmt.Sprintf("at most %d bytes", maxValue))
+	case !cleanText(value):
+		v.add(field, "must be UTF-8 without newlines or other control characters (WeChat answers 47003)")
+	}
+}
+
+func (v *validation) times(n Notification, now time.Time) {
+	start := now
+	if n.SendAt.After(now.Add(MaxAhead)) {
+		v.add("send_at", "at most 30 days ahead")
+	} else if n.SendAt.After(now) {
+		start = n.SendAt
+	}
+	if !n.NotAfter.IsZero() && !n.NotAfter.After(start) {
+		if start.Equal(now) {
+			v.add("not_after", "lies in the past: leave it out or choose a later time")
+		} else {
+			v.add("not_after", "must be after send_at")
+		}
+	}
+}
+
+func oneOf[T ~string](v *validation, field string, value T, allowed ...T) {
+	if slices.Contains(allowed, value) {
+		return
+	}
+	options := make([]string, len(allowed))
+	for i, a := range allowed {
+		options[i] = string(a)
+	}
+	v.add(field, "must be one of "+strings.Join(options, ", "))
+}
+
+func validKey(k string) bool {
+	return k != "" && len(k) <= maxKey && allBytes(k, func(c byte) bool { return isAlnum(c) || c == '_' })
+}
+
+func cleanText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}

@@ -1,0 +1,79 @@
+package tasks
+
+import "slices"
+
+// Kind is the sort of message a notification becomes at WeChat.
+type Kind string
+
+// KindSubscribe is a subscription message, one-time or long-term
+// (POST /cgi-bin/message/subscribe/send).
+const KindSubscribe Kind = "subscribe"
+
+// Kinds lists every kind this version can send.
+func Kinds() []Kind { return []Kind{KindSubscribe} }
+
+// taskTypePrefix sets our task types apart from those of other users of the
+// same Redis. A type is the prefix and the kind, so that the dashboard shows it.
+const taskTypePrefix = "wxnotify:"
+
+// TaskType is the asynq task type of a kind.
+func (k Kind) TaskType() string { return taskTypePrefix + string(k) }
+
+// Priority chooses the lane, and so the queue, of a notification.
+type Priority string
+
+// The three lanes. Each has its own queue and its own servers, so a full lane
+// never delays another.
+const (
+	Critical Priority = "critical"
+	Default  Priority = "default"
+	Bulk     Priority = "bulk"
+)
+
+// Priorities lists the lanes, most urgent first.
+func Priorities() []Priority { return []Priority{Critical, Default, Bulk} }
+
+// OnUnknown says what happens when nobody can know whether WeChat accepted a
+// message: the request was written and no readable answer came.
+type OnUnknown string
+
+const (
+	// Resend sends once more; a second unknown answer ends it. The default.
+	Resend OnUnknown = "resend"
+	// Drop ends it with outcome unknown: never twice, perhaps never.
+	Drop OnUnknown = "drop"
+)
+
+// Outcome is the one recorded end of a notification.
+type Outcome string
+
+// The outcomes. Dead is the only one that a person can undo.
+const (
+	Accepted Outcome = "accepted"  // WeChat took it (errcode 0)
+	Rejected Outcome = "rejected"  // the user does not want it (43101)
+	Expired  Outcome = "expired"   // not_after passed before it could be sent
+	NoCredit Outcome = "no_credit" // nothing the user agreed to covers it
+	Canceled Outcome = "canceled"  // withdrawn before an attempt
+	Unknown  Outcome = "unknown"   // written, never answered
+	Dead     Outcome = "dead"      // only a person can help
+)
+
+// Outcomes lists every outcome.
+func Outcomes() []Outcome {
+	return []Outcome{Accepted, Rejected, Expired, NoCredit, Canceled, Unknown, Dead}
+}
+
+// Status is where a notification stands: an outcome, or one of the states
+// before it.
+type Status string
+
+// The states before an outcome. Every Outcome is a Status too.
+const (
+	StatusQueued    Status = "queued"    // in its queue, no attempt yet
+	StatusScheduled Status = "scheduled" // waits for send_at
+	StatusSending   Status = "sending"   // one attempt is in flight
+	StatusRetrying  Status = "retrying"  // waits after a failed attempt
+)
+
+// Final reports whether s is an outcome.
+func (s Status) Final() bool { return slices.Contains(Outcomes(), Outcome(s)) }

@@ -1,0 +1,36 @@
+package sandbox
+
+// help is what GET /_sandbox/ answers.
+const help = `WeChat sandbox. Set your client's WeChat base URL to this server. Served as WeChat does:
+
+  GET  /cgi-bin/token            POST /cgi-bin/stable_token            POST /cgi-bin/message/subscribe/send
+
+Control API: JSON in, JSON out, errors as {"error": "..."}. "app" may be left out where it says [app]: every app.
+
+GET  /_sandbox/report            what was received, by call and by app; ?ids=1 adds every message
+POST /_sandbox/reset             forget what was received; apps, tokens, users, quotas and faults stay
+GET  /_sandbox/faults?app=APPID  the faults of an app; without app, those last set for every app
+PUT  /_sandbox/faults            replace the faults [app]
+POST /_sandbox/tokens:kill       end the working tokens now: 40001 afterwards [app]; mode stable, classic or absent
+PUT  /_sandbox/users             what one user allows: credits, refused, or nothing to clear; template_id for one template
+PUT  /_sandbox/quotas            replace the quotas [app]; 0 or absent is no limit, a call not named has WeChat's own
+POST /_sandbox/apps              add an app
+
+Faults. A share is a part of all arrivals, from 0 to 1. Which arrivals meet it depends on the seed alone.
+  not processed: drop, hang, unavailable (503 page), bad_gateway (502 page); "down" takes one of these for every call
+  accepted, but the answer is lost: lost_cut, lost_hang, lost_bad_gateway, garbled, truncated, half_open
+
+Examples
+  curl -X POST localhost:8082/_sandbox/apps -d '{"app_id":"wx1","secret":"s","allow_any_openid":true,
+    "templates":[{"template_id":"T","keys":["thing1","character_string2"]}],"id_key":"character_string2"}'
+  curl -X PUT localhost:8082/_sandbox/faults -d '{"calls":{"subscribe_send":{"latency":"20ms","jitter":"10ms",
+    "errcodes":{"-1":0.01},"shares":{"lost_cut":0.005}}}}'
+  curl -X PUT localhost:8082/_sandbox/faults -d '{"next":[{"api":"token","errcode":40164,"count":3},
+    {"api":"subscribe_send","do":"lost_hang"}]}'
+  curl -X PUT localhost:8082/_sandbox/faults -d '{"down":"unavailable"}'
+  curl -X PUT localhost:8082/_sandbox/faults -d '{}'
+  curl -X PUT localhost:8082/_sandbox/users -d '{"app":"wx1","openid":"o1","template_id":"T","credits":2}'
+  curl -X PUT localhost:8082/_sandbox/quotas -d '{"calls":{"subscribe_send":{"per_second":50,"per_day":1000}}}'
+  curl -X POST localhost:8082/_sandbox/tokens:kill -d '{"app":"wx1","mode":"stable"}'
+  curl localhost:8082/_sandbox/report?ids=1
+`

@@ -1,0 +1,189 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxIDLength bounds, in bytes, a data value that names a message; a longer one is replaced by the hash.
+const maxIDLength = 128
+
+// message is the body of a send.
+type message struct {
+	ToUser           string               `json:"touser"`
+	TemplateID       string               `json:"template_id"`
+	Page             string               `json:"page"`
+	Data             map[string]dataValue `json:"data"`
+	MiniprogramState string               `json:"miniprogram_state"`
+	Lang             string               `json:"lang"`
+}
+
+type dataValue struct {
+	Value string `json:"value"`
+}
+
+// serveSend answers POST /cgi-bin/message/subscribe/send.
+func (s *Server) serveSend(w http.ResponseWriter, r *http.Request) {
+	token := r.URL.Query().Get("access_token")
+	a := s.appByToken(token)
+	body, status := readBody(r)
+	if status != 0 {
+		a.page(APISubscribeSend, status)
+		writePage(w, status)
+		return
+	}
+	msg, problem := parseMessage(r.Method, body)
+	c := call{api: APISubscribeSend, app: a, caller: callerOf(r)}
+	if problem == 0 {
+		c.openid, c.id = msg.ToUser, msg.name(a.cfg.IDKey)
+	}
+	c.judge = func(now time.Time) answer { return s.judgeSend(c, token, msg, problem, now) }
+	s.handle(w, r, c)
+}
+
+// parseMessage reads a body, or returns the errcode of what is wrong with the request as such.
+func parseMessage(method string, body []byte) (message, int) {
+	var m message
+	switch {
+	case method != http.MethodPost:
+		return m, 43002
+	case len(body) == 0:
+		return m, 44002
+	case !utf8.Valid(body), json.Unmarshal(body, &m) != nil:
+		return message{}, 47001
+	}
+	return m, 0
+}
+
+// judgeSend decides on a send as WeChat does. The app's mutex is held.
+func (s *Server) judgeSend(c call, token string, m message, problem int, now time.Time) answer {
+	a := c.app
+	code := a.tokens.check(token, now)
+	if code == 0 {
+		code = problem
+	}
+	if code == 0 {
+		code = a.checkTarget(m)
+	}
+	if code != 0 {
+		return refusal(now, c.api, code, c.caller)
+	}
+	if key := badKey(a.templates[m.TemplateID].Keys, m.Data, a.anyTemplate(m.TemplateID)); key != "" {
+		return refusalText(now, 47003, "argument invalid! data."+key+".value")
+	}
+	allowed, code := a.checkDelivery(m, now)
+	if code != 0 {
+		return refusal(now, c.api, code, c.caller)
+	}
+	allowed.spend()
+	return acceptance(s.msgID.Add(1), a.cfg.MsgIDString)
+}
+
+// anyTemplate tells whether a template is accepted without being known, and so with any keys.
+func (a *app) anyTemplate(id string) bool {
+	_, known := a.templates[id]
+	return !known && id != "" && a.cfg.AllowAnyTemplate
+}
+
+// checkTarget judges everything but the data: whom, which template, which page, in which state and language.
+func (a *app) checkTarget(m message) int {
+	_, known := a.templates[m.TemplateID]
+	page, _, _ := strings.Cut(m.Page, "?")
+	switch {
+	case !a.users.exists(m.ToUser):
+		return 40003
+	case !known && !a.anyTemplate(m.TemplateID):
+		return 40037
+	case page != "" && len(a.cfg.Pages) > 0 && !slices.Contains(a.cfg.Pages, page):
+		return 41030
+	case !oneOf(m.MiniprogramState, "", "developer", "trial", "formal"),
+		!oneOf(m.Lang, "", "zh_CN", "en_US", "zh_HK", "zh_TW"),
+		m.Data == nil:
+		return 47001
+	}
+	return 0
+}
+
+func oneOf(v string, values ...string) bool { return slices.Contains(values, v) }
+
+// badKey returns the first key of data that is missing, not the template's, or whose value WeChat refuses; "" if all is well.
+// With anyKey the template is not known and every key is fine.
+func badKey(keys []string, data map[string]dataValue, anyKey bool) string {
+	for _, k := range keys {
+		if v, ok := data[k]; !ok || !goodValue(v.Value) {
+			return k
+		}
+	}
+	if !anyKey && len(data) == len(keys) {
+		return ""
+	}
+	for _, k := range slices.Sorted(maps.Keys(data)) {
+		if (!anyKey && !slices.Contains(keys, k)) || !goodValue(data[k].Value) {
+			return k
+		}
+	}
+	return ""
+}
+
+// goodValue tells whether a value is neither empty nor has newlines or other control characters.
+func goodValue(v string) bool { return v != "" && strings.IndexFunc(v, unicode.IsControl) < 0 }
+
+// checkDelivery judges what changes from one send to the next and counts the send against the quota. With code 0 the
+// returned consent is to be spent.
+func (a *app) checkDelivery(m message, now time.Time) (allowed *consent, code int) {
+	if a.templates[m.TemplateID].Blocked {
+		return nil, 43107
+	}
+	allowed = a.users.consent(m.ToUser, m.TemplateID)
+	switch {
+	case allowed == nil: // no room for more subscriptions
+		return nil, -1
+	case !allowed.allows():
+		return nil, 43101
+	case a.flights[m.ToUser] > 0:
+		return nil, 43108
+	case a.sensitive(m.Data):
+		return nil, 45168
+	}
+	c := a.calls[APISubscribeSend]
+	return allowed, c.meter.take(now, c.quota)
+}
+
+func (a *app) sensitive(data map[string]dataValue) bool {
+	for _, word := range a.cfg.SensitiveWords {
+		for _, v := range data {
+			if strings.Contains(v.Value, word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// name tells a message from others: by the data value that the app's IDKey points at or else by a hash of recipient,
+// template and data. So what is sent again has the same name.
+func (m message) name(idKey string) string {
+	if id := m.Data[idKey].Value; id != "" && len(id) <= maxIDLength {
+		return id
+	}
+	h := sha256.New()
+	put := func(s string) { // with its length in front, so that the parts cannot run into each other
+		_, _ = h.Write(append(binary.AppendUvarint(nil, uint64(len(s))), s...)) // a hash never fails
+	}
+	put(m.ToUser)
+	put(m.TemplateID)
+	for _, k := range slices.Sorted(maps.Keys(m.Data)) {
+		put(k)
+		put(m.Data[k].Value)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

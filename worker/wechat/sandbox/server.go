@@ -1,0 +1,201 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Names of the calls, as faults, quotas and reports use them.
+const (
+	APIToken         = "token"
+	APIStableToken   = "stable_token"
+	APISubscribeSend = "subscribe_send"
+)
+
+// apis lists every call in the order the help names them.
+func apis() []string { return []string{APIToken, APIStableToken, APISubscribeSend} }
+
+// defaultHangLimit bounds a hanging answer whose client never leaves.
+const defaultHangLimit = time.Minute
+
+// ErrUnknownApp is returned when a control call names an app the sandbox does not have.
+var ErrUnknownApp = errors.New("sandbox: unknown app")
+
+// Config says what a sandbox starts with.
+type Config struct {
+	// Apps are the Mini Programs known at the start. AddApp adds more.
+	Apps []App
+	// Seed decides every random choice of the faults.
+	Seed int64
+	// Now is the clock of tokens, quotas and arrival times. Latencies and hangs are always real time. Default time.Now.
+	Now func() time.Time
+	// HangLimit ends a hanging answer whose client does not leave. Default one minute.
+	HangLimit time.Duration
+}
+
+// App is one Mini Program the sandbox plays the server of. Its slices must not be changed once it was handed over.
+type App struct {
+	// AppID and Secret are what the token calls must be given. Required.
+	AppID  string `json:"app_id"`
+	Secret string `json:"secret"`
+	// Templates are the known templates; any other is answered 40037 unless AllowAnyTemplate is set.
+	Templates        []Template `json:"templates,omitempty"`
+	AllowAnyTemplate bool       `json:"allow_any_template,omitempty"`
+	// OpenIDs are the known users; any other is answered 40003 unless AllowAnyOpenID is set.
+	OpenIDs        []string `json:"openids,omitempty"`
+	AllowAnyOpenID bool     `json:"allow_any_openid,omitempty"`
+	// Pages are the pages of the released version, without query; any other is answered 41030. Empty: every page exists.
+	Pages []string `json:"pages,omitempty"`
+	// SensitiveWords in a data value are answered 45168.
+	SensitiveWords []string `json:"sensitive_words,omitempty"`
+	// Credits is how many messages every user allows for each template at first. 0: without end.
+	Credits int64 `json:"credits,omitempty"`
+	// IDKey is the data key whose value names a message in the report. Empty: a hash of the message does.
+	IDKey string `json:"id_key,omitempty"`
+	// MsgIDString answers msgid as a JSON string instead of a number.
+	MsgIDString bool `json:"msgid_string,omitempty"`
+	// TokenLifetime is the life of a token, at least one second. Default 7200s, as WeChat's.
+	TokenLifetime Duration `json:"token_lifetime,omitempty"`
+}
+
+// Template is a message template of an app.
+type Template struct {
+	ID string `json:"template_id"`
+	// Keys are its placeholders, such as thing1; a send must fill these and no others.
+	Keys []string `json:"keys"`
+	// Blocked makes WeChat refuse every send of it with 43107.
+	Blocked bool `json:"blocked,omitempty"`
+}
+
+// Server is the sandbox. It implements http.Handler and is safe for concurrent use.
+type Server struct {
+	now       func() time.Time
+	hangLimit time.Duration
+	seed      int64
+	msgID     atomic.Int64
+	control   map[string]map[string]controlFunc
+
+	mu     sync.RWMutex
+	byID   map[string]*app
+	apps   []*app
+	faults *faultPlan // what an app added later starts with
+	quotas Quotas     // likewise
+	// stranger takes the calls that belong to no known app, so that they are counted and disturbed like the others.
+	stranger *app
+}
+
+// New returns a sandbox. The error names the app that is wrong.
+func New(cfg Config) (*Server, error) {
+	s := &Server{
+		now: cfg.Now, hangLimit: cfg.HangLimit, seed: cfg.Seed,
+		byID: map[string]*app{}, faults: &faultPlan{}, quotas: defaultQuotas(),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.hangLimit <= 0 {
+		s.hangLimit = defaultHangLimit
+	}
+	s.msgID.Store(time.Now().UnixNano()) // above 2^53, and not repeated by a sandbox started later
+	s.control = s.controlRoutes()
+	s.stranger = newApp(App{}, 0, s.seed, s.faults, s.quotas)
+	for _, a := range cfg.Apps {
+		if err := s.AddApp(a); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// AddApp makes one more app known. It starts with the faults and quotas last set for every app.
+func (s *Server) AddApp(cfg App) error {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.byID[cfg.AppID]; ok {
+		return fmt.Errorf("sandbox: app %s: already there", cfg.AppID)
+	}
+	a := newApp(cfg, len(s.apps)+1, s.seed, s.faults, s.quotas)
+	s.byID[cfg.AppID] = a
+	s.apps = append(s.apps, a)
+	return nil
+}
+
+func (a App) validate() error {
+	switch {
+	case a.AppID == "":
+		return errors.New("sandbox: app: app_id: must not be empty")
+	case a.Secret == "":
+		return fmt.Errorf("sandbox: app %s: secret: must not be empty", a.AppID)
+	case a.Credits < 0:
+		return fmt.Errorf("sandbox: app %s: credits: must not be negative", a.AppID)
+	case a.TokenLifetime != 0 && time.Duration(a.TokenLifetime) < time.Second:
+		return fmt.Errorf("sandbox: app %s: token_lifetime: must be at least 1s", a.AppID)
+	}
+	for i, t := range a.Templates {
+		if t.ID == "" || len(t.Keys) == 0 {
+			return fmt.Errorf("sandbox: app %s: templates[%d]: template_id and keys must not be empty", a.AppID, i)
+		}
+	}
+	return nil
+}
+
+// ServeHTTP answers WeChat's calls and the control API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/cgi-bin/message/subscribe/send":
+		s.serveSend(w, r)
+	case "/cgi-bin/token":
+		s.serveToken(w, r)
+	case "/cgi-bin/stable_token":
+		s.serveStableToken(w, r)
+	default:
+		if strings.HasPrefix(r.URL.Path, controlPrefix) {
+			s.serveControl(w, r)
+			return
+		}
+		writePage(w, http.StatusNotFound)
+	}
+}
+
+// appByID returns the app of that AppID, or the stranger.
+func (s *Server) appByID(appID string) *app {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if a, ok := s.byID[appID]; ok {
+		return a
+	}
+	return s.stranger
+}
+
+// appByToken returns the app whose number an access_token begins with, or the stranger.
+func (s *Server) appByToken(token string) *app {
+	number, _, _ := strings.Cut(token, "_")
+	n, err := strconv.Atoi(number)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err != nil || n < 1 || n > len(s.apps) {
+		return s.stranger
+	}
+	return s.apps[n-1]
+}
+
+// chosen returns the app of that AppID or, for an empty one, every app and the stranger. s.mu is held.
+func (s *Server) chosen(appID string) ([]*app, error) {
+	if appID == "" {
+		return append([]*app{s.stranger}, s.apps...), nil
+	}
+	a, ok := s.byID[appID]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownApp, appID)
+	}
+	return []*app{a}, nil
+}
