@@ -14,6 +14,7 @@ import "slices"
 // used as a metric label.
 type Class string
 
+// The classes, in the order of the outcome table.
 const (
 	// Accepted: WeChat took the message over. Delivery is told later, by a push.
 	Accepted Class = "accepted"
