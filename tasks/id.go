@@ -23,9 +23,9 @@ func NewID() (string, error) {
 func TaskID(app, id string) string { return app + ":" + id }
 
 // validID reports whether id may name a notification: 1 to 128 characters that
-// need no escaping in a URL path.
+// need no escaping in a URL path, and no path segment that clients resolve away.
 func validID(id string) bool {
-	return id != "" && len(id) <= maxID && allBytes(id, isIDByte)
+	return id != "" && id != "." && id != ".." && len(id) <= maxID && allBytes(id, isIDByte)
 }
 
 func isIDByte(c byte) bool {

@@ -53,6 +53,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"kind", func(n *tasks.Notification) { n.Kind = canary }},
 		{"id", func(n *tasks.Notification) { n.ID = canary }},
 		{"id", func(n *tasks.Notification) { n.ID = "a/b" }},
+		{"id", func(n *tasks.Notification) { n.ID = ".." }},
 		{"id", func(n *tasks.Notification) { n.ID = strings.Repeat("x", 129) }},
 		{"to.openid", func(n *tasks.Notification) { n.To.OpenID = "" }},
 		{"to.openid", func(n *tasks.Notification) { n.To.OpenID = canary }},

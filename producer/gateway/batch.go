@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// batchResult is what became of one notification of a batch: a receipt or an error.
+type batchResult struct {
+	*receipt
+	Error *problem `json:"error,omitempty"`
+}
+
+type batchBody struct {
+	Results []batchResult `json:"results"`
+}
+
+// createBatch is POST /v1/notifications:batch.
+func (g *gateway) createBatch(x *exchange) reply {
+	body, p := x.readPost(maxBatch)
+	if p != nil {
+		return p.reply()
+	}
+	items, p := batchItems(body)
+	if p != nil {
+		return p.reply()
+	}
+	x.items = len(items)
+	results, p := g.sendAll(x, items)
+	if p != nil {
+		return p.reply()
+	}
+	if allUnavailable(results) {
+		return unavailable().reply()
+	}
+	return answer(http.StatusOK, batchBody{results})
+}
+
+// batchFields are the fields of a batch.
+var batchFields = map[string]bool{"notifications": true}
+
+// batchItems returns the notifications of a batch, unread.
+func batchItems(body []byte) ([]json.RawMessage, *problem) {
+	var d draft
+	var list json.RawMessage
+	for name, value := range members(body) {
+		switch {
+		case !batchFields[name]:
+			d.add(shown("", name), "unknown field"+suggestion(name, batchFields))
+		case list != nil:
+			d.add(name, "appears twice: say it once")
+		default:
+			list = value
+		}
+	}
+	if len(d.errs) > 0 {
+		return nil, invalid(d.errs...)
+	}
+	return itemsOf(list)
+}
+
+func itemsOf(list json.RawMessage) ([]json.RawMessage, *problem) {
+	var items []json.RawMessage
+	if list != nil && list[0] == '[' {
+		for item := range elements(list) {
+			if len(items) == maxItems {
+				return nil, tooLarge()
+			}
+			items = append(items, item)
+		}
+	}
+	if len(items) == 0 {
+		return nil, invalid(tasks.FieldError{
+			Field: "notifications", Detail: fmt.Sprintf("required: an array of 1 to %d notifications", maxItems),
+		})
+	}
+	return items, nil
+}
+
+// sendAll reads all items, sends those that are valid, and returns one result
+// per item, in order.
+func (g *gateway) sendAll(x *exchange, items []json.RawMessage) ([]batchResult, *problem) {
+	results := make([]batchResult, len(items))
+	valid := make([]producer.Notification, 0, len(items))
+	place := make([]int, 0, len(items))
+	for i, item := range items {
+		n, p := g.notification(item)
+		if p != nil {
+			results[i].Error = p
+			g.count(n, receipt{}, p)
+			continue
+		}
+		valid, place = append(valid, n), append(place, i)
+	}
+	ctx, cancel := x.within(batchTimeout)
+	defer cancel()
+	sent := g.sender.SendMany(ctx, valid)
+	if len(sent) != len(valid) {
+		return nil, internalError()
+	}
+	for i, r := range sent {
+		results[place[i]] = g.batchResult(x, valid[i], r)
+	}
+	return results, nil
+}
+
+func (g *gateway) batchResult(x *exchange, n producer.Notification, r producer.Result) batchResult {
+	if r.Err != nil {
+		p := g.failed(x, n.App, n.ID, r.Err)
+		g.count(n, receipt{}, p)
+		return batchResult{Error: p}
+	}
+	stored := newReceipt(r.Receipt)
+	g.count(n, stored, nil)
+	return batchResult{receipt: &stored}
+}
+
+// allUnavailable reports whether Redis took none of a batch. Then nothing else
+// is to be told, and a generic client understands a 503 better.
+func allUnavailable(results []batchResult) bool {
+	for _, r := range results {
+		if r.Error == nil || r.Error.Status != http.StatusServiceUnavailable {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// problem is an RFC 9457 problem. It has no type: title is the status's own
+// name then, as the RFC wants it. The detail tells the caller what to do, and
+// neither it nor the errors hold a value of the request.
+type problem struct {
+	Title  string             `json:"title"`
+	Status int                `json:"status"`
+	Detail string             `json:"detail"`
+	Errors []tasks.FieldError `json:"errors,omitempty"`
+	// Notification is where the notification stands, if that is why it failed.
+	Notification *receipt `json:"notification,omitempty"`
+
+	header map[string]string
+}
+
+func newProblem(status int, detail string) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail}
+}
+
+// with adds a header, which a problem inside a batch has no use for.
+func (p *problem) with(name, value string) *problem {
+	if p.header == nil {
+		p.header = map[string]string{}
+	}
+	p.header[name] = value
+	return p
+}
+
+func (p *problem) reply() reply {
+	r := answer(p.Status, p)
+	r.header = p.with("Content-Type", "application/problem+json").header
+	return r
+}
+
+func invalid(fields ...tasks.FieldError) *problem {
+	p := newProblem(http.StatusUnprocessableEntity, "nothing was done: correct the fields listed in errors")
+	p.Errors = fields
+	return p
+}
+
+func internalError() *problem {
+	return newProblem(http.StatusInternalServerError,
+		"the gateway failed; its log has the cause under this answer's X-Request-Id; repeating with the same id never sends twice")
+}
+
+func unavailable() *problem {
+	return newProblem(http.StatusServiceUnavailable,
+		"Redis does not answer, so nobody can tell whether this took effect: repeat it with the same id, which is never sent twice").
+		with("Retry-After", "2")
+}
+
+// failed turns an error of the Sender into an answer about one notification.
+func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
+	if refused, ok := errors.AsType[*tasks.ValidationError](err); ok {
+		return invalid(refused.Fields...)
+	}
+	if late, ok := errors.AsType[*producer.NotCancelableError](err); ok {
+		return tooLate(app, id, late.Status)
+	}
+	switch {
+	case errors.Is(err, producer.ErrUnknownApp):
+		return invalid(tasks.FieldError{Field: "app", Detail: "no worker serves this app: check the AppID, or start a worker for it"})
+	case errors.Is(err, producer.ErrConflict):
+		return newProblem(http.StatusConflict, "this id belongs to a notification with other content: use another id, or leave it out")
+	case errors.Is(err, producer.ErrNotFound):
+		return newProblem(http.StatusNotFound, "nothing is known about this id in this app: it was never sent, or it ended so long ago that it is forgotten")
+	case errors.Is(err, producer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return unavailable()
+	}
+	g.logger.LogAttrs(x.r.Context(), slog.LevelError, "request failed",
+		slog.String("request_id", x.requestID), slog.String("err", err.Error()))
+	return internalError()
+}
+
+func tooLate(app, id string, status tasks.Status) *problem {
+	detail := "too late to cancel: it has ended"
+	if !status.Final() {
+		detail = "too late to cancel: an attempt is under way; its status will tell how it ended"
+	}
+	p := newProblem(http.StatusConflict, detail)
+	p.Notification = &receipt{ID: id, App: app, Status: status}
+	return p
+}

@@ -1,0 +1,230 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/token"
+)
+
+// tokens is what a delivery needs of the token manager.
+type tokens interface {
+	Get(ctx context.Context, app string) (token.Token, error)
+	Invalidate(ctx context.Context, app string, t token.Token) error
+}
+
+// caller sends a notification of one kind and returns WeChat's id of it.
+type caller func(ctx context.Context, accessToken string, e tasks.Envelope) (msgID string, err error)
+
+// delivery brings the notifications of one app from the queue to an outcome.
+type delivery struct {
+	app     string
+	callers map[tasks.Kind]caller
+	ledger  *ledger.Ledger
+	tokens  tokens
+	turns   *turns
+	metrics *metrics.Metrics
+	log     *slog.Logger
+	// httpTimeout bounds a call; the lease is built on it.
+	httpTimeout time.Duration
+	horizon     time.Duration
+	// life ends when the process gives up what is unfinished. Settlements go on
+	// until then, whatever became of the run they belong to.
+	life context.Context
+}
+
+// turnWait is how long a handler waits for the recipient's turn before it lets
+// the task go.
+const turnWait = 300 * time.Millisecond
+
+// attempt is one run for one notification.
+type attempt struct {
+	tasks.Envelope
+	ref  ledger.Ref
+	id   string
+	lane tasks.Priority
+	// began is when the lease was asked for, on this process's monotonic clock.
+	began    time.Time
+	admitted ledger.Admitted
+}
+
+// deliver runs one attempt. The error tells asynq what to do with the task.
+func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
+	a := &attempt{
+		Envelope: e,
+		ref:      ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID},
+		id:       ledger.NewAttempt(),
+	}
+	err := d.ledger.Claim(ctx, a.ref, e.Hash)
+	if errors.Is(err, ledger.ErrConflict) {
+		return d.conflict(a)
+	}
+	if err != nil {
+		return redisAway(err)
+	}
+	t, err := d.tokens.Get(ctx, d.app)
+	if err != nil {
+		return d.finish(a, noTokenAnswer(err))
+	}
+	giveBack, ok := d.turns.take(ctx, ledger.Tag(e.App, e.To.OpenID), turnWait)
+	if !ok {
+		return turnLater()
+	}
+	defer giveBack()
+	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
+		return err
+	}
+	return d.finish(a, d.call(ctx, a, t))
+}
+
+// conflict deals with an id that belongs to other content: two requests raced
+// through different lanes. The first one's record stands; this one is archived
+// where a person can see it.
+func (d *delivery) conflict(a *attempt) error {
+	d.metrics.SetAside(metrics.SetAsideIDConflict)
+	d.log.Warn("notification set aside: its id belongs to another one", "app", d.app, "id", a.ID)
+	return bury("id_conflict: another notification with other content has this id")
+}
+
+// admit asks the ledger until the attempt may call or must go. A nil error with
+// another verdict than Go means that an outcome stands.
+func (d *delivery) admit(ctx context.Context, a *attempt) error {
+	deadline := time.Now().Add(turnWait)
+	for {
+		if err := d.askLedger(ctx, a); err != nil {
+			return err
+		}
+		d.metrics.Admission(string(a.admitted.Verdict))
+		switch v := a.admitted; v.Verdict {
+		case ledger.Go:
+			d.observeStart(a)
+			return d.fits(a)
+		case ledger.Ended:
+			return d.ended(a)
+		case ledger.Wait:
+			if v.Wait > time.Second {
+				return &later{after: v.Wait, why: "waits for send_at"}
+			}
+			if !pause(ctx, v.Wait) {
+				return &later{after: time.Second, why: "waits for send_at"}
+			}
+		case ledger.Turn:
+			if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) {
+				return turnLater()
+			}
+		default: // Busy
+			return &later{after: v.Wait + jitter(time.Second, 0.5), why: "another attempt is in flight"}
+		}
+	}
+}
+
+// askLedger repeats an admission whose answer got lost; the attempt's id makes
+// that safe. If it stays lost, the attempt may be recorded as admitted: it is
+// released, so that its lease does not end as an unknown outcome.
+func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
+	a.began = time.Now()
+	var err error
+	for range 3 {
+		a.admitted, err = d.ledger.Admit(ctx, ledger.Admission{
+			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
+			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
+			DropAfterUnknown: a.OnUnknown == tasks.Drop,
+		})
+		if err == nil {
+			return nil
+		}
+		if !pause(ctx, jitter(100*time.Millisecond, 0.5)) {
+			break
+		}
+	}
+	d.release(a)
+	return redisAway(err)
+}
+
+func (d *delivery) lease() time.Duration { return d.httpTimeout + tasks.LeaseMargin }
+
+// fits refuses to start a call that could outlive its lease: after that, another
+// worker may go on.
+func (d *delivery) fits(a *attempt) error {
+	if time.Since(a.began)+d.httpTimeout <= d.lease() {
+		return nil
+	}
+	d.release(a)
+	return &later{after: time.Second, why: "the admission took too long"}
+}
+
+func (d *delivery) release(a *attempt) {
+	s := d.settlement(a, answer{}, rule{next: ledger.Release})
+	s.Admitted = true
+	// What cannot be recorded ends with the lease and is judged then.
+	_, _ = d.record(s)
+}
+
+// ended acknowledges a task whose notification has its outcome.
+func (d *delivery) ended(a *attempt) error {
+	if a.admitted.Changed {
+		d.observeEnd(a, tasks.Outcome(a.admitted.Status), answer{reason: a.admitted.Reason})
+	}
+	return nil
+}
+
+// call sends the notification. A token that WeChat refuses is reported, renewed
+// and tried once more, if that still fits into the lease.
+func (d *delivery) call(ctx context.Context, a *attempt, t token.Token) answer {
+	result := d.callOnce(ctx, a, t)
+	if result.class != errcode.Token {
+		return result
+	}
+	if err := d.tokens.Invalidate(ctx, d.app, t); err != nil {
+		return result
+	}
+	fresh, err := d.tokens.Get(ctx, d.app)
+	if err != nil || time.Since(a.began)+d.httpTimeout > d.lease() {
+		return result
+	}
+	d.metrics.Attempt(d.app, string(a.Kind), string(result.class))
+	return d.callOnce(ctx, a, fresh)
+}
+
+// callOnce makes the HTTP call. It is not bound to the run's context: a call
+// that is cut off half-way is one that nobody knows the end of. The client's own
+// timeout bounds it.
+func (d *delivery) callOnce(ctx context.Context, a *attempt, t token.Token) (result answer) {
+	defer func() {
+		if x := recover(); x != nil {
+			logPanic(d.log, x)
+			result = answer{class: errcode.Unknown, reason: errcode.ReasonPanic}
+		}
+	}()
+	return answerOf(d.callers[a.Kind](context.WithoutCancel(ctx), t.Value(), a.Envelope))
+}
+
+func turnLater() error {
+	return &later{after: jitter(1500*time.Millisecond, 0.5), why: "waits for its recipient's turn"}
+}
+
+// redisAway lets the task go. asynq cannot write that down while Redis is away;
+// then the task comes back when its lease is over.
+func redisAway(err error) error {
+	return &later{after: jitter(3*time.Second, 0.5), why: fmt.Sprintf("redis: %v", err)}
+}
+
+// pause waits for d and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

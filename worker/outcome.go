@@ -1,0 +1,138 @@
+package worker
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/token"
+	"github.com/wxnotify/wxnotify/worker/wechat"
+)
+
+// rule is what follows an answer of one class.
+type rule struct {
+	next    ledger.Next
+	outcome tasks.Outcome
+	// delay is how long to wait before the next attempt, by the number of attempts so far.
+	delay func(attempts int) time.Duration
+	// endless: this failure is not the message's own, so the horizon does not end it.
+	endless bool
+	// limit ends the notification as dead with its n-th failure of this class.
+	limit int
+	// failure: counts as failed in asynq's statistics.
+	failure bool
+}
+
+// unlistedTries is how often an errcode we do not know is tried, with
+// unlistedDelay in about 15 minutes.
+const unlistedTries = 5
+
+// outcomes is the outcome table: the only place where an answer becomes an action.
+var outcomes = map[errcode.Class]rule{
+	errcode.Accepted: {next: ledger.End, outcome: tasks.Accepted},
+	// A token was renewed and the call repeated before an answer gets here.
+	errcode.Token:     {next: ledger.Retry, delay: backoff, failure: true},
+	errcode.Transient: {next: ledger.Retry, delay: backoff, failure: true},
+	errcode.Unlisted:  {next: ledger.Retry, delay: unlistedDelay, limit: unlistedTries, failure: true},
+	errcode.Unknown:   {next: ledger.Doubt, delay: resendDelay, failure: true},
+	errcode.Throttled: {next: ledger.Retry, delay: nextMinute, endless: true},
+	errcode.Exhausted: {next: ledger.Retry, delay: pausedDelay, endless: true},
+	errcode.Refused:   {next: ledger.End, outcome: tasks.Rejected},
+	errcode.Invalid:   {next: ledger.End, outcome: tasks.Dead, failure: true},
+	// Until apps can be paused, each of its messages waits on its own.
+	errcode.Misconfigured: {next: ledger.Retry, delay: pausedDelay, endless: true, failure: true},
+}
+
+// answer is what an attempt ended with.
+type answer struct {
+	class   errcode.Class
+	msgID   string
+	errcode int
+	reason  errcode.Reason
+	detail  string
+}
+
+// ruleFor looks an answer up. A refusal after an attempt nobody knows the end of
+// most likely means that the lost attempt was accepted and used the consent.
+func ruleFor(a *answer, unknowns int) rule {
+	if a.class == errcode.Refused && unknowns > 0 {
+		a.reason = errcode.ReasonPresumedAccepted
+		return outcomes[errcode.Accepted]
+	}
+	return outcomes[a.class]
+}
+
+// answerOf reads what a call of WeChat's send API returned.
+func answerOf(msgID string, err error) answer {
+	if err == nil {
+		return answer{class: errcode.Accepted, msgID: msgID}
+	}
+	var refused *wechat.Error
+	if !errors.As(err, &refused) {
+		// Not from WeChat's client at all: nobody knows what was written.
+		return answer{class: errcode.Unknown, reason: errcode.ReasonUnanswered}
+	}
+	a := answer{class: refused.Class, errcode: refused.Code, detail: refused.Detail()}
+	if refused.Code == 0 {
+		a.detail = ""
+		a.reason = errcode.ReasonUnconnected
+		if refused.Class == errcode.Unknown {
+			a.reason = errcode.ReasonUnanswered
+		}
+	}
+	return a
+}
+
+// noTokenAnswer reads why no access_token could be had. Nothing was sent, and the
+// token manager has judged already whose fault it is: never the message's.
+func noTokenAnswer(err error) answer {
+	a := answer{class: errcode.Transient, reason: errcode.ReasonNoToken}
+	if failed := (*token.Error)(nil); errors.As(err, &failed) {
+		a.class, a.errcode = failed.Class, failed.Code
+	}
+	return a
+}
+
+const (
+	backoffFirst = time.Second
+	backoffMost  = 15 * time.Minute
+)
+
+// backoff doubles from 1 s to 15 min, with jitter.
+func backoff(attempts int) time.Duration {
+	d := backoffMost
+	if attempts < 10 {
+		d = min(backoffFirst<<max(attempts-1, 0), backoffMost)
+	}
+	return jitter(d, 0.3)
+}
+
+// unlistedDelay spreads unlistedTries over about 15 minutes: 30 s, 2, 4 and 8 min.
+func unlistedDelay(attempts int) time.Duration {
+	if attempts <= 1 {
+		return jitter(30*time.Second, 0.1)
+	}
+	return jitter(min(time.Minute<<min(attempts-1, 3), 8*time.Minute), 0.1)
+}
+
+// resendDelay lets a receipt or a late answer come first.
+func resendDelay(int) time.Duration { return jitter(5*time.Second, 0.3) }
+
+// nextMinute waits for WeChat's per-minute quota, without a herd at its start.
+func nextMinute(int) time.Duration {
+	now := time.Now()
+	left := now.Truncate(time.Minute).Add(time.Minute).Sub(now)
+	return left + time.Duration(rand.Int64N(int64(5*time.Second)))
+}
+
+// pausedDelay is what a message waits whose app cannot send at present.
+func pausedDelay(int) time.Duration { return jitter(15*time.Second, 0.3) }
+
+// jitter moves d by up to the given share, so that what failed together does not
+// come back together.
+func jitter(d time.Duration, share float64) time.Duration {
+	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
+}

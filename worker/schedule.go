@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/worker/token"
+)
+
+// announceEvery is how often a worker says which apps it serves.
+const announceEvery = time.Minute
+
+// scheduleEvery is how often a schedule looks whether a slot has begun.
+const scheduleEvery = 5 * time.Second
+
+// runSchedules runs what happens by the clock until ctx ends. Every worker runs
+// it; slots and locks make one run of many.
+func (w *Worker) runSchedules(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { every(ctx, announceEvery, w.announce) })
+	wg.Go(func() { w.scheduleTokens(ctx) })
+	wg.Go(func() {
+		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			w.cfg.Logger.Error("token maintenance ended", "error", err)
+		}
+	})
+	wg.Wait()
+}
+
+func (w *Worker) announce(ctx context.Context) {
+	apps := make([]string, len(w.cfg.Apps))
+	for i, a := range w.cfg.Apps {
+		apps[i] = a.AppID
+	}
+	if err := w.served.Announce(ctx, apps, time.Now()); err != nil {
+		w.cfg.Logger.Warn("apps not announced", "error", err)
+	}
+}
+
+// scheduleTokens enqueues one renewal per app and slot of TokenRefreshEvery. All
+// workers compute the same slots, so the task id lets one of them in. A slot that
+// was missed while no worker ran is caught up by the first one that starts.
+func (w *Worker) scheduleTokens(ctx context.Context) {
+	done := make(map[string]int64)
+	every(ctx, scheduleEvery, func(ctx context.Context) {
+		slot := time.Now().UnixMilli() / w.cfg.TokenRefreshEvery.Milliseconds()
+		for _, app := range w.cfg.Apps {
+			if done[app.AppID] == slot {
+				continue
+			}
+			if _, err := w.tasks.EnqueueJob(ctx, tasks.JobTask{Job: tasks.JobRefreshToken, App: app.AppID, Slot: slot}); err != nil {
+				w.cfg.Logger.Warn("token renewal not scheduled, trying again", "app", app.AppID, "error", err)
+				continue
+			}
+			done[app.AppID] = slot
+		}
+	})
+}
+
+func (w *Worker) refreshToken(ctx context.Context, j tasks.JobTask) error {
+	if !w.serves(j.App) {
+		return errNotMine
+	}
+	_, err := w.cfg.Tokens.Refresh(ctx, j.App, token.Scheduled)
+	return err
+}
+
+func (w *Worker) serves(app string) bool {
+	for _, a := range w.cfg.Apps {
+		if a.AppID == app {
+			return true
+		}
+	}
+	return false
+}
+
+// every calls f now and then every d until ctx ends.
+func every(ctx context.Context, d time.Duration, f func(context.Context)) {
+	ticker := time.NewTicker(d)
+	defer ticker.Stop()
+	for {
+		f(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// errNotMine says that another worker has to run this: it serves the app.
+var errNotMine = errors.New("worker: this worker does not serve the app")
+
+// jobs runs the tasks of the system queue.
+type jobs struct {
+	run     map[string]func(context.Context, tasks.JobTask) error
+	runs    *runs
+	metrics *metrics.Metrics
+	log     *slog.Logger
+}
+
+// ProcessTask implements asynq.Handler.
+func (j *jobs) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			logPanic(j.log, x)
+			err = &later{after: setAsideFor, failure: true, why: "the job panicked; the worker's log has the stack"}
+		}
+	}()
+	job, err := tasks.DecodeJob(t.Type(), t.Payload())
+	if err != nil {
+		return j.setAside(err)
+	}
+	return j.runOnce(ctx, job)
+}
+
+// runOnce runs a job whose slot has not been run: the task's id stops a second
+// enqueue only as long as asynq keeps the finished task.
+func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
+	last, err := j.runs.last(ctx, job)
+	if err != nil {
+		return redisAway(err)
+	}
+	if last >= job.Slot {
+		return nil
+	}
+	err = j.run[job.Job](ctx, job)
+	if errors.Is(err, errNotMine) {
+		return &later{after: jitter(2*time.Second, 0.5), why: err.Error()}
+	}
+	if err != nil {
+		j.log.Warn("scheduled job failed", "job", job.Job, "app", job.App, "error", err)
+		return &later{after: jitter(30*time.Second, 0.5), failure: true, why: fmt.Sprintf("%s: %v", job.Job, err)}
+	}
+	j.metrics.JobSucceeded(job.Job, time.Now())
+	if err := j.runs.store(ctx, job); err != nil {
+		return redisAway(err)
+	}
+	return nil
+}
+
+func (j *jobs) setAside(err error) error {
+	reason := setAsideReason(err)
+	j.metrics.SetAside(reason)
+	j.log.Warn("task set aside", "queue", "system", "reason", reason)
+	if reason == metrics.SetAsideGarbage {
+		return bury(err.Error())
+	}
+	return &later{after: jitter(setAsideFor, 0.3), why: err.Error()}
+}
+
+// runs remembers the last slot of each job that was run, in a hash of ours.
+type runs struct {
+	rdb redis.UniversalClient
+	key string
+}
+
+func newRuns(rdb redis.UniversalClient, ns tasks.Namespace) *runs {
+	return &runs{rdb: rdb, key: ns.Key("jobs")}
+}
+
+func (r *runs) last(ctx context.Context, j tasks.JobTask) (int64, error) {
+	text, err := r.rdb.HGet(ctx, r.key, j.Job+":"+j.App).Result()
+	if errors.Is(err, redis.Nil) {
+		return -1, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("worker: read last run: %w", err)
+	}
+	slot, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return -1, nil // unreadable: as if never run
+	}
+	return slot, nil
+}
+
+func (r *runs) store(ctx context.Context, j tasks.JobTask) error {
+	if err := r.rdb.HSet(ctx, r.key, j.Job+":"+j.App, j.Slot).Err(); err != nil {
+		return fmt.Errorf("worker: store last run: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// finish records what an attempt ended with and tells asynq what follows.
+func (d *delivery) finish(a *attempt, result answer) error {
+	d.metrics.Attempt(d.app, string(a.Kind), string(result.class))
+	r := ruleFor(&result, a.admitted.Unknowns)
+	s, err := d.record(d.settlement(a, result, r))
+	if err != nil {
+		return redisAway(err)
+	}
+	if s.Late {
+		d.metrics.LateSettlement()
+	}
+	return d.follow(a, result, r, s)
+}
+
+// follow maps the recorded state to asynq's terms.
+func (d *delivery) follow(a *attempt, result answer, r rule, s ledger.Settled) error {
+	if s.Status.Final() {
+		if s.Reason != "" {
+			result.reason = s.Reason
+		}
+		if s.Applied {
+			d.observeEnd(a, tasks.Outcome(s.Status), result)
+		}
+		if s.Status == tasks.Status(tasks.Dead) {
+			return bury("dead: " + explain(result))
+		}
+		return nil
+	}
+	delay := time.Second
+	if r.delay != nil {
+		delay = r.delay(s.Attempts)
+	}
+	d.log.Log(context.Background(), failureLevel(result.class), "notification waits after a failed attempt",
+		"app", d.app, "id", a.ID, "kind", a.Kind, "class", result.class, "errcode", result.errcode, "reason", result.reason,
+		"attempts", s.Attempts, "after", delay.Round(time.Millisecond))
+	return &later{after: delay, failure: r.failure, why: "retrying: " + explain(result)}
+}
+
+// failureLevel keeps a storm out of the log: what a person must mend warns.
+func failureLevel(c errcode.Class) slog.Level {
+	switch c {
+	case errcode.Misconfigured, errcode.Unlisted, errcode.Unknown:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settlement {
+	s := ledger.Settlement{
+		Ref: a.ref, Kind: a.Kind, CreatedAt: a.EnqueuedAt, Attempt: a.id,
+		Admitted: a.admitted.Verdict == ledger.Go,
+		Next:     r.next, Outcome: r.outcome,
+		MsgID: result.msgID, Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
+		DropAfterUnknown: a.OnUnknown == tasks.Drop,
+		HorizonBase:      firstSend(a.Envelope),
+		UnlistedLimit:    r.limit,
+	}
+	if !r.endless {
+		s.Horizon = d.horizon
+	}
+	return s
+}
+
+func firstSend(e tasks.Envelope) time.Time {
+	if e.SendAt.After(e.EnqueuedAt) {
+		return e.SendAt
+	}
+	return e.EnqueuedAt
+}
+
+// settleTimeout bounds one try to record.
+const settleTimeout = 3 * time.Second
+
+// record writes a settlement down, again and again until Redis has it or the
+// process ends: until then nobody else may know what became of the attempt.
+func (d *delivery) record(s ledger.Settlement) (ledger.Settled, error) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		settled, err := d.recordOnce(s)
+		if err == nil {
+			return settled, nil
+		}
+		d.metrics.SettleRetry()
+		d.log.Warn("outcome not recorded yet, trying again", "app", d.app, "id", s.ID, "error", err)
+		if !pause(d.life, jitter(wait, 0.3)) {
+			return ledger.Settled{}, fmt.Errorf("worker: ended before redis answered: %w", err)
+		}
+	}
+}
+
+func (d *delivery) recordOnce(s ledger.Settlement) (ledger.Settled, error) {
+	ctx, cancel := context.WithTimeout(d.life, settleTimeout)
+	defer cancel()
+	return d.ledger.Settle(ctx, s)
+}
+
+func (d *delivery) observeStart(a *attempt) {
+	if a.admitted.Attempts == 1 && a.admitted.Unknowns == 0 {
+		d.metrics.QueueWait(d.app, string(a.Priority), time.Since(firstSend(a.Envelope)))
+	}
+}
+
+// observeEnd counts and logs an outcome: one line for each.
+func (d *delivery) observeEnd(a *attempt, o tasks.Outcome, result answer) {
+	d.metrics.Notification(d.app, string(a.Kind), string(o))
+	if o == tasks.Accepted {
+		d.metrics.EndToEnd(string(a.Kind), time.Since(firstSend(a.Envelope)))
+	}
+	level := slog.LevelInfo
+	if o == tasks.Dead || o == tasks.Unknown {
+		level = slog.LevelWarn
+	}
+	d.log.Log(context.Background(), level, "notification ended",
+		"app", d.app, "id", a.ID, "kind", a.Kind, "outcome", o, "errcode", result.errcode, "reason", result.reason,
+		"msgid", result.msgID, "attempts", a.admitted.Attempts)
+}
+
+// explain says in a few words why an attempt failed, for the dashboard.
+func explain(a answer) string {
+	text := string(a.class)
+	if a.reason != "" {
+		text = string(a.reason)
+	}
+	if a.errcode == 0 {
+		return text
+	}
+	entry := errcode.Lookup(a.errcode)
+	if a.reason == errcode.ReasonNoToken {
+		entry = errcode.LookupFor(errcode.APIToken, a.errcode)
+	}
+	if a.detail != "" {
+		return fmt.Sprintf("%s: errcode %d: %s (%s)", text, a.errcode, entry.Meaning, a.detail)
+	}
+	return fmt.Sprintf("%s: errcode %d: %s", text, a.errcode, entry.Meaning)
+}

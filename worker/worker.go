@@ -1,0 +1,216 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/token"
+	"github.com/wxnotify/wxnotify/worker/wechat"
+)
+
+// App is one Mini Program a worker serves.
+type App struct {
+	AppID  string
+	WeChat *wechat.Client
+}
+
+// Config is what a worker needs. Everything but Metrics is required.
+type Config struct {
+	// Redis was made by tasks.ConnectRedis; the worker does not close it.
+	Redis     redis.UniversalClient
+	Namespace tasks.Namespace
+	Apps      []App
+	Tokens    *token.Manager
+	Ledger    *ledger.Ledger
+	Metrics   *metrics.Metrics
+	Logger    *slog.Logger
+	// AsynqLogger takes asynq's own lines.
+	AsynqLogger asynq.Logger
+	// Concurrency is how many notifications per app and lane are handled at once.
+	Concurrency int
+	// HTTPTimeout bounds a call to WeChat, as the clients of Apps were made with.
+	HTTPTimeout time.Duration
+	// ShutdownTimeout is how long Run waits for what is in flight.
+	ShutdownTimeout time.Duration
+	// RetryHorizon is how long failed attempts are followed by others.
+	RetryHorizon time.Duration
+	// TokenRefreshEvery is how often every app's access_token is renewed.
+	TokenRefreshEvery time.Duration
+}
+
+// Check reports the first thing wrong with the chain of timeouts: each must
+// leave room for the one inside it, or a handler outlives its task and runs
+// beside itself.
+func (c Config) Check() error {
+	switch {
+	case c.HTTPTimeout <= 0:
+		return fmt.Errorf("worker: HTTP timeout must be positive")
+	case c.HTTPTimeout+tasks.LeaseMargin >= tasks.TaskTimeout:
+		return fmt.Errorf("worker: HTTP timeout must be below %v, so that a call and its settlement fit into the task's %v",
+			tasks.TaskTimeout-tasks.LeaseMargin, tasks.TaskTimeout)
+	case c.ShutdownTimeout <= tasks.TaskTimeout:
+		return fmt.Errorf("worker: shutdown timeout must be above the task's %v", tasks.TaskTimeout)
+	case c.Concurrency < 1 || c.RetryHorizon <= 0 || c.TokenRefreshEvery <= 0:
+		return fmt.Errorf("worker: concurrency, retry horizon and token refresh must be positive")
+	case len(c.Apps) == 0:
+		return fmt.Errorf("worker: no apps to serve")
+	}
+	return nil
+}
+
+// Worker serves the queues of its apps.
+type Worker struct {
+	cfg     Config
+	pulse   *pulse
+	servers []*asynq.Server
+	mux     []asynq.Handler
+	tasks   *tasks.Client
+	served  *tasks.Served
+	// endLife ends what is still trying to record an outcome.
+	endLife context.CancelFunc
+	// running counts handlers, those too that asynq no longer waits for.
+	running sync.WaitGroup
+}
+
+// New wires a worker; it starts nothing.
+func New(cfg Config) (*Worker, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	life, endLife := context.WithCancel(context.Background())
+	w := &Worker{
+		cfg:     cfg,
+		pulse:   newPulse(),
+		tasks:   tasks.NewClient(cfg.Redis, cfg.Namespace),
+		served:  tasks.NewServed(cfg.Redis, cfg.Namespace),
+		endLife: endLife,
+	}
+	cfg.Redis.AddHook(w.pulse)
+	for _, app := range cfg.Apps {
+		d := w.delivery(life, app)
+		for _, lane := range tasks.Priorities() {
+			w.addLane(app.AppID, lane, d)
+		}
+	}
+	w.addSystem()
+	return w, nil
+}
+
+func (w *Worker) delivery(life context.Context, app App) *delivery {
+	return &delivery{
+		app:         app.AppID,
+		callers:     map[tasks.Kind]caller{tasks.KindSubscribe: sendSubscribe(app.WeChat)},
+		ledger:      w.cfg.Ledger,
+		tokens:      w.cfg.Tokens,
+		turns:       newTurns(),
+		metrics:     w.cfg.Metrics,
+		log:         w.cfg.Logger,
+		httpTimeout: w.cfg.HTTPTimeout,
+		horizon:     w.cfg.RetryHorizon,
+		life:        life,
+	}
+}
+
+// addLane adds the server of one app's lane.
+func (w *Worker) addLane(app string, lane tasks.Priority, d *delivery) {
+	b := &binder{app: app, lane: lane, deliver: d.deliver, metrics: w.cfg.Metrics, log: w.cfg.Logger}
+	w.addServer(w.cfg.Namespace.Queue(app, lane), lane.Policy(), w.cfg.Concurrency, b)
+}
+
+// systemConcurrency is how many scheduled jobs run at once.
+const systemConcurrency = 4
+
+func (w *Worker) addSystem() {
+	j := &jobs{
+		run:     map[string]func(context.Context, tasks.JobTask) error{tasks.JobRefreshToken: w.refreshToken},
+		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
+		metrics: w.cfg.Metrics,
+		log:     w.cfg.Logger,
+	}
+	w.addServer(w.cfg.Namespace.SystemQueue(), tasks.SystemPolicy(), systemConcurrency, j)
+}
+
+// janitorInterval is how often asynq deletes finished tasks whose retention is
+// over; only scheduled jobs leave any.
+const janitorInterval = time.Minute
+
+func (w *Worker) addServer(queue string, p tasks.LanePolicy, concurrency int, h asynq.Handler) {
+	w.pulse.watch(queue)
+	w.servers = append(w.servers, asynq.NewServerFromRedisClient(w.cfg.Redis, asynq.Config{
+		Concurrency:              concurrency,
+		Queues:                   map[string]int{queue: 1},
+		TaskCheckInterval:        p.TaskCheckInterval,
+		DelayedTaskCheckInterval: p.DelayedTaskCheckInterval,
+		RetryDelayFunc:           retryDelay,
+		IsFailure:                isFailure,
+		Logger:                   w.cfg.AsynqLogger,
+		ShutdownTimeout:          w.cfg.ShutdownTimeout,
+		JanitorInterval:          janitorInterval,
+	}))
+	w.mux = append(w.mux, w.counted(h))
+}
+
+// counted lets Run wait for handlers that asynq gave up on.
+func (w *Worker) counted(h asynq.Handler) asynq.Handler {
+	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
+		w.running.Add(1)
+		defer w.running.Done()
+		return h.ProcessTask(ctx, t)
+	})
+}
+
+// Run serves until ctx ends, then lets go in order: first the schedules, so that
+// nothing new is enqueued; then all servers at once, each waiting for its
+// handlers up to ShutdownTimeout; then what still tries to record an outcome.
+// What is not settled by then is judged by its lease.
+func (w *Worker) Run(ctx context.Context) error {
+	defer w.endLife()
+	for i, s := range w.servers {
+		if err := s.Start(w.mux[i]); err != nil {
+			w.stopServers(w.servers[:i])
+			return fmt.Errorf("worker: start: %w", err)
+		}
+	}
+	w.cfg.Logger.Info("worker started", "apps", len(w.cfg.Apps), "concurrency", w.cfg.Concurrency)
+	w.runSchedules(ctx) // returns when ctx ends
+	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
+	w.stopServers(w.servers)
+	w.awaitHandlers(time.Until(deadline))
+	w.cfg.Logger.Info("worker stopped")
+	return nil
+}
+
+func (w *Worker) stopServers(servers []*asynq.Server) {
+	var wg sync.WaitGroup
+	for _, s := range servers {
+		wg.Go(s.Shutdown)
+	}
+	wg.Wait()
+}
+
+// awaitHandlers waits for handlers that outlived their asynq run, at most d.
+func (w *Worker) awaitHandlers(d time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(max(d, time.Second))
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		w.endLife()
+		w.cfg.Logger.Warn("stopped with handlers still running; their leases decide")
+		<-done
+	}
+}
