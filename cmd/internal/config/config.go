@@ -1,0 +1,140 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// Config is the checked configuration.
+type Config struct {
+	// RedisURL is the Redis to use; empty if Embedded. Default none.
+	RedisURL Secret
+	// Embedded says that the process brings its own Redis. Default false.
+	Embedded bool
+	// Namespace prefixes queues and keys. Default none.
+	Namespace tasks.Namespace
+	// Apps are the Mini Programs, in the order they are named. Default none.
+	Apps []App
+	// WechatURL is the WeChat API without a final slash. Default
+	// https://api.weixin.qq.com.
+	WechatURL string
+	// GatewayAddr is where the HTTP API listens. Default :8080.
+	GatewayAddr string
+	// GatewayKeys are who may use the HTTP API. Default none.
+	GatewayKeys []GatewayKey
+	// AdminAddr is where metrics and health listen. Default :8081.
+	AdminAddr string
+	// SandboxAddr is where the sandbox WeChat listens. Default 127.0.0.1:8082.
+	SandboxAddr string
+	// DashboardAddr is where the dashboard listens. Default :8083.
+	DashboardAddr string
+	// DashboardUser is the dashboard's login. Default none.
+	DashboardUser string
+	// DashboardPassword belongs to DashboardUser. Default none.
+	DashboardPassword Secret
+	// DashboardPrometheusURL is where the dashboard reads its charts. Default none.
+	DashboardPrometheusURL string
+	// Concurrency is the number of handlers per app and lane. Default 64.
+	Concurrency int
+	// HTTPTimeout bounds one call to WeChat. Default 10s.
+	HTTPTimeout time.Duration
+	// ShutdownTimeout is how long running tasks may go on after a signal. Default 30s.
+	ShutdownTimeout time.Duration
+	// DedupeWindow is how long an outcome is remembered. Default 24h.
+	DedupeWindow time.Duration
+	// RetryHorizon is how long a notification is attempted. Default 24h.
+	RetryHorizon time.Duration
+	// DeadRetention is how long a dead letter is kept. Default 30d.
+	DeadRetention time.Duration
+	// TokenRefreshEvery is how often tokens are renewed. Default 90m.
+	TokenRefreshEvery time.Duration
+	// Timezone is the schedule's. Default Asia/Shanghai.
+	Timezone *time.Location
+	// LogLevel is debug, info, warn or error. Default info.
+	LogLevel string
+	// LogFormat is text or json. Default text.
+	LogFormat string
+}
+
+// App is one Mini Program.
+type App struct {
+	// ID is its AppID, as written in WXNOTIFY_APPS.
+	ID string
+	// Secret is its AppSecret. Default none.
+	Secret Secret
+	// TokenMode is stable or classic: which of WeChat's two token calls is used.
+	// Default stable.
+	TokenMode string
+	// WechatURL is the WeChat API for this app. Default Config.WechatURL.
+	WechatURL string
+}
+
+// GatewayKey lets one caller use the HTTP API.
+type GatewayKey struct {
+	// Name tells callers apart in logs.
+	Name string
+	// Key is what the caller sends as its bearer token.
+	Key Secret
+}
+
+// Need is something a subcommand cannot do without. What no need asks for may be
+// absent, but if it is there, it must be right.
+type Need int
+
+// The needs.
+const (
+	// Redis: WXNOTIFY_REDIS_URL, and not the embedded one.
+	Redis Need = iota
+	// Apps: at least one AppID.
+	Apps
+	// Secrets: at least one AppID, and a secret for each.
+	Secrets
+	// GatewayKeys: at least one key.
+	GatewayKeys
+	// Dashboard: a login, unless the address is on this machine only.
+	Dashboard
+	// Dev is what `wxnotify dev` needs: Redis may be absent or embedded and apps
+	// may be absent, but an app that is named has its secret. Addresses that are
+	// not set are on 127.0.0.1; the dashboard's needs a login if it is set to more.
+	Dev
+)
+
+// Load reads and checks the environment of the process. The error is an *Error.
+func Load(need ...Need) (*Config, error) {
+	l := newLoader(need)
+	c := l.load()
+	if len(l.problems) > 0 {
+		return nil, &Error{Problems: l.problems}
+	}
+	return c, nil
+}
+
+// Secrets returns every text that must never be shown, for the redaction of logs.
+func (c *Config) Secrets() []string {
+	all := redisSecrets(string(c.RedisURL))
+	for _, app := range c.Apps {
+		all = append(all, string(app.Secret))
+	}
+	for _, k := range c.GatewayKeys {
+		all = append(all, string(k.Key))
+	}
+	all = append(all, string(c.DashboardPassword))
+	return slices.DeleteFunc(all, func(s string) bool { return s == "" })
+}
+
+// redisSecrets returns the passwords of a Redis URL: before the host, and for
+// Sentinel in the query. The URL is no secret beyond them.
+func redisSecrets(raw string) []string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return []string{raw}
+	}
+	var found []string
+	if password, ok := u.User.Password(); ok {
+		found = append(found, password)
+	}
+	return append(found, u.Query()["password"]...)
+}

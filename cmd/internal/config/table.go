@@ -1,0 +1,177 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Row describes one variable.
+type Row struct {
+	// Variable is the full name; <APPID> stands for an AppID in upper case.
+	Variable string
+	// Default applies where the variable is absent or empty. Empty: none.
+	Default string
+	// English and Chinese say what it means.
+	English, Chinese string
+	// Secret says that its value is never shown and that Variable + "_FILE" may
+	// name a file that holds it.
+	Secret bool
+}
+
+// Table lists every variable, in the order of the README. The _FILE twins of
+// secrets are part of their row.
+func Table() []Row {
+	list := variables(prefix, &spec{})
+	list = append(list, variables(prefix+"_APP_<APPID>", &appSpec{})...)
+	secret := map[string]bool{}
+	for _, v := range list {
+		if twin, ok := strings.CutSuffix(v.name, "_FILE"); ok {
+			secret[twin] = true
+		}
+	}
+	var rows []Row
+	for _, v := range list {
+		if strings.HasSuffix(v.name, "_FILE") {
+			continue
+		}
+		m := meanings[strings.TrimPrefix(v.name, prefix+"_")]
+		rows = append(rows, Row{Variable: v.name, Default: v.def, English: m.english, Chinese: m.chinese, Secret: secret[v.name]})
+	}
+	return rows
+}
+
+// MarkdownTable renders Table for a README: lang is "en" or "zh".
+func MarkdownTable(lang string) string {
+	var b strings.Builder
+	header := "| Variable | Default | Meaning |\n|---|---|---|\n"
+	if lang == "zh" {
+		header = "| 变量 | 默认值 | 含义 |\n|---|---|---|\n"
+	}
+	b.WriteString(header)
+	for _, r := range Table() {
+		def := ""
+		if r.Default != "" {
+			def = "`" + r.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.Variable, def, strings.ReplaceAll(r.meaning(lang), "|", `\|`))
+	}
+	return b.String()
+}
+
+func (r Row) meaning(lang string) string {
+	switch {
+	case lang == "zh" && r.Secret:
+		return r.Chinese + " 可改用 `…_FILE` 指定存放它的文件。"
+	case lang == "zh":
+		return r.Chinese
+	case r.Secret:
+		return r.English + " Or `…_FILE` names a file that holds it."
+	}
+	return r.English
+}
+
+type meaning struct{ english, chinese string }
+
+// meanings is keyed by the name without its prefix.
+var meanings = map[string]meaning{
+	"REDIS_URL": {
+		"Redis: `redis://`, `rediss://`, `redis-sentinel://` or `redis-cluster://`. Required but in `dev`, where `embedded` (or nothing) starts one that keeps nothing.",
+		"Redis 地址：`redis://`、`rediss://`、`redis-sentinel://` 或 `redis-cluster://`。除 `dev` 外必填；`dev` 中填 `embedded`（或留空）会启动一个不持久化的内嵌 Redis。",
+	},
+	"NAMESPACE": {
+		"Prefix of queues and keys, to share a Redis with another installation.",
+		"队列与键的前缀，用于与另一套部署共用同一个 Redis。",
+	},
+	"APPS": {
+		"The AppIDs, separated by commas. Workers serve these.",
+		"AppID 列表，用逗号分隔；worker 只服务这些小程序。",
+	},
+	"WECHAT_URL": {
+		"The WeChat API, or a proxy or sandbox in its place.",
+		"微信 API 地址，也可以是代理或沙箱的地址。",
+	},
+	"GATEWAY_ADDR": {
+		"Where the HTTP API listens.",
+		"HTTP API 的监听地址。",
+	},
+	"GATEWAY_KEYS": {
+		"Who may use the HTTP API: `name:key,name:key`, keys of at least 16 characters. The gateway needs at least one.",
+		"允许调用 HTTP API 的密钥：`name:key,name:key`，每个密钥至少 16 个字符；gateway 至少需要一个。",
+	},
+	"ADMIN_ADDR": {
+		"Where metrics and health checks listen.",
+		"指标与健康检查的监听地址。",
+	},
+	"SANDBOX_ADDR": {
+		"Where `wxnotify sandbox` listens.",
+		"`wxnotify sandbox` 的监听地址。",
+	},
+	"DASHBOARD_ADDR": {
+		"Where the dashboard listens. Beyond this machine it needs a login.",
+		"控制台的监听地址；若本机以外可以访问，则必须设置登录。",
+	},
+	"DASHBOARD_USER": {
+		"Login of the dashboard, together with the password.",
+		"控制台的登录名，须与密码一起设置。",
+	},
+	"DASHBOARD_PASSWORD": {
+		"Password of the dashboard, at least 8 characters.",
+		"控制台的密码，至少 8 个字符。",
+	},
+	"DASHBOARD_PROMETHEUS_URL": {
+		"The Prometheus that draws the dashboard's charts. Without it there are none.",
+		"为控制台图表提供数据的 Prometheus 地址；留空则没有图表。",
+	},
+	"CONCURRENCY": {
+		"Handlers per app and lane, 1 to 1024.",
+		"每个小程序、每条优先级通道的并发处理数，1 到 1024。",
+	},
+	"HTTP_TIMEOUT": {
+		"Longest call to WeChat, below 20s.",
+		"单次调用微信的最长时间，须小于 20s。",
+	},
+	"SHUTDOWN_TIMEOUT": {
+		"How long running tasks may go on after a signal, above 25s.",
+		"收到停止信号后，运行中任务最多还能执行多久，须大于 25s。",
+	},
+	"DEDUPE_WINDOW": {
+		"How long an id is remembered after its outcome.",
+		"有了结果之后，消息 id 还会被记住多久（用于去重）。",
+	},
+	"RETRY_HORIZON": {
+		"How long a notification is attempted.",
+		"一条通知最多尝试多长时间。",
+	},
+	"DEAD_RETENTION": {
+		"How long dead letters are kept.",
+		"死信的保留时间。",
+	},
+	"TOKEN_REFRESH_EVERY": {
+		"How often access tokens are renewed, 1m to 115m.",
+		"access_token 的刷新间隔，1m 到 115m。",
+	},
+	"TIMEZONE": {
+		"Time zone of the schedule.",
+		"定时任务使用的时区。",
+	},
+	"LOG_LEVEL": {
+		"`debug`, `info`, `warn` or `error`.",
+		"`debug`、`info`、`warn` 或 `error`。",
+	},
+	"LOG_FORMAT": {
+		"`text` or `json`.",
+		"`text` 或 `json`。",
+	},
+	"APP_<APPID>_SECRET": {
+		"The app's AppSecret. Workers need it for each app.",
+		"该小程序的 AppSecret；worker 需要每个小程序的密钥。",
+	},
+	"APP_<APPID>_TOKEN_MODE": {
+		"`stable` (/cgi-bin/stable_token) or `classic` (/cgi-bin/token).",
+		"`stable`（/cgi-bin/stable_token）或 `classic`（/cgi-bin/token）。",
+	},
+	"APP_<APPID>_WECHAT_URL": {
+		"As `WXNOTIFY_WECHAT_URL`, for this app alone.",
+		"同 `WXNOTIFY_WECHAT_URL`，仅对该小程序生效。",
+	},
+}

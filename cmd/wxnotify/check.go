@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/cmd/internal/config"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/worker/token"
+)
+
+type checkCmd struct {
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// level is how bad a finding is.
+type level string
+
+const (
+	levelOK   level = "ok"
+	levelWarn level = "warn"
+	levelFail level = "FAIL"
+)
+
+// finding is one line of the report.
+type finding struct {
+	Level  level  `json:"level"`
+	What   string `json:"what"`
+	Detail string `json:"detail"`
+}
+
+// report collects findings.
+type report struct {
+	findings []finding
+}
+
+func (r *report) add(l level, what, format string, args ...any) {
+	r.findings = append(r.findings, finding{l, what, fmt.Sprintf(format, args...)})
+}
+
+func (r *report) failed() bool {
+	for _, f := range r.findings {
+		if f.Level == levelFail {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTimeout bounds the whole check.
+const checkTimeout = 30 * time.Second
+
+// Run checks everything it can reach and fails if anything would keep
+// notifications from being sent, or from being kept.
+func (k *checkCmd) Run(p *program) error {
+	ctx, cancel := context.WithTimeout(p.ctx, checkTimeout)
+	defer cancel()
+	r := &report{}
+	c, err := config.Load(config.Redis, config.Secrets)
+	var wrong *config.Error
+	switch {
+	case errors.As(err, &wrong):
+		for _, problem := range wrong.Problems {
+			r.add(levelFail, problem.Variable, "%s", problem.Detail)
+		}
+	case err != nil:
+		return err
+	default:
+		r.add(levelOK, "configuration", "%d apps", len(c.Apps))
+		checkLive(ctx, p, c, r)
+	}
+	if err := k.print(p.stdout, r); err != nil {
+		return err
+	}
+	if r.failed() {
+		return errReported
+	}
+	return nil
+}
+
+// checkLive checks what the configuration points at.
+func checkLive(ctx context.Context, p *program, c *config.Config, r *report) {
+	rdb, err := tasks.ConnectRedis(string(c.RedisURL), tasks.RedisOptions{Timeout: 2 * time.Second, MaxRetries: 1})
+	if err != nil {
+		r.add(levelFail, "WXNOTIFY_REDIS_URL", "%v", err)
+		return
+	}
+	defer func() { _ = rdb.Close() }()
+	if err := rdb.Ping(ctx).Err(); err != nil {
+		r.add(levelFail, "redis", "does not answer (%v): check WXNOTIFY_REDIS_URL, the network and the ACL user", err)
+		return
+	}
+	checkRedis(ctx, rdb, r)
+	checkTokens(ctx, p, c, r)
+	checkWorkers(c, asynq.NewInspectorFromRedisClient(rdb), r)
+	checkQueues(c, asynq.NewInspectorFromRedisClient(rdb), r)
+}
+
+// checkRedis asks whether Redis keeps what it acknowledged and has room for more.
+func checkRedis(ctx context.Context, rdb redis.UniversalClient, r *report) {
+	info, err := redisInfo(ctx, rdb, "server", "persistence", "memory")
+	if err != nil {
+		r.add(levelWarn, "redis", "INFO is not answered (%v): persistence, eviction and memory could not be checked", err)
+		return
+	}
+	r.add(levelOK, "redis", "version %s", info["redis_version"])
+	checkPersistence(ctx, rdb, info, r)
+	if policy := info["maxmemory_policy"]; policy == "noeviction" || policy == "" {
+		r.add(levelOK, "redis eviction", "noeviction")
+	} else {
+		r.add(levelFail, "redis eviction", "maxmemory-policy is %s: Redis may throw queued notifications away; set noeviction", policy)
+	}
+	checkMemory(info, r)
+}
+
+func checkPersistence(ctx context.Context, rdb redis.UniversalClient, info map[string]string, r *report) {
+	switch {
+	case info["aof_enabled"] == "1" && info["aof_last_write_status"] == "err":
+		r.add(levelFail, "redis persistence", "the last write of the append-only file failed: look at its disk")
+	case info["aof_enabled"] == "1":
+		fsync := redisSetting(ctx, rdb, "appendfsync")
+		switch fsync {
+		case "always":
+			r.add(levelOK, "redis persistence", "append-only file, fsync always")
+		case "":
+			r.add(levelOK, "redis persistence", "append-only file")
+		default:
+			r.add(levelOK, "redis persistence", "append-only file, fsync %s: a crash of the host may lose the last 1-2 s; appendfsync always narrows that", fsync)
+		}
+	case info["rdb_last_bgsave_status"] == "err":
+		r.add(levelFail, "redis persistence", "no append-only file, and the last snapshot failed")
+	default:
+		r.add(levelWarn, "redis persistence", "no append-only file: a restart loses what came after the last snapshot; set appendonly yes")
+	}
+}
+
+// fullAbove is the share of maxmemory above which a queue that grows is near its end.
+const fullAbove = 0.85
+
+func checkMemory(info map[string]string, r *report) {
+	used, _ := strconv.ParseFloat(info["used_memory"], 64) // absent in some managed Redis: zero
+	most, _ := strconv.ParseFloat(info["maxmemory"], 64)
+	switch {
+	case most == 0:
+		r.add(levelWarn, "redis memory", "maxmemory is not set: a full machine kills Redis instead of refusing; set it below the machine's memory")
+	case used > fullAbove*most:
+		r.add(levelFail, "redis memory", "%.0f %% of maxmemory is used: make room before nothing can be enqueued or acknowledged", 100*used/most)
+	default:
+		r.add(levelOK, "redis memory", "%.0f %% of maxmemory is used", 100*used/most)
+	}
+}
+
+// redisInfo reads sections of INFO one by one, which old servers need.
+func redisInfo(ctx context.Context, rdb redis.UniversalClient, sections ...string) (map[string]string, error) {
+	info := map[string]string{}
+	for _, section := range sections {
+		text, err := rdb.Info(ctx, section).Result()
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(text) {
+			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+				info[name] = value
+			}
+		}
+	}
+	return info, nil
+}
+
+// redisSetting reads a setting, or "" where CONFIG is refused, as managed Redis does.
+func redisSetting(ctx context.Context, rdb redis.UniversalClient, name string) string {
+	values, err := rdb.ConfigGet(ctx, name).Result()
+	if err != nil {
+		return ""
+	}
+	return values[name]
+}
+
+// checkTokens asks for every app's token as a worker would: the shared one if it
+// is good, so that a check disturbs nobody.
+func checkTokens(ctx context.Context, p *program, c *config.Config, r *report) {
+	m, closeAll, err := openTokens(p, c)
+	if err != nil {
+		r.add(levelFail, "tokens", "%v", err)
+		return
+	}
+	defer closeAll()
+	for _, app := range c.Apps {
+		what := "token of " + app.ID
+		if _, err := m.Get(ctx, app.ID); err != nil {
+			r.add(levelFail, what, "%s", tokenTrouble(err))
+			continue
+		}
+		state, err := m.State(ctx, app.ID)
+		if err != nil {
+			r.add(levelWarn, what, "%v", err)
+			continue
+		}
+		r.add(levelOK, what, "%s, until %s", state.Mode, until(state.ExpiresAt))
+	}
+}
+
+func tokenTrouble(err error) string {
+	var failed *token.Error
+	if !errors.As(err, &failed) || failed.Code == 0 {
+		return err.Error()
+	}
+	entry := errcode.LookupFor(errcode.APIToken, failed.Code)
+	return fmt.Sprintf("errcode %d: %s %s", failed.Code, entry.Meaning, entry.Remedy)
+}
+
+// checkWorkers says whether every app's queues are served.
+func checkWorkers(c *config.Config, i *asynq.Inspector, r *report) {
+	servers, err := i.Servers()
+	if err != nil {
+		r.add(levelWarn, "workers", "cannot be listed: %v", err)
+		return
+	}
+	served := map[string]int{}
+	for _, s := range servers {
+		for queue := range s.Queues {
+			served[queue]++
+		}
+	}
+	for _, app := range c.Apps {
+		queue := c.Namespace.Queue(app.ID, tasks.Default)
+		if served[queue] == 0 {
+			r.add(levelWarn, "workers of "+app.ID, "none is running: start wxnotify worker")
+		} else {
+			r.add(levelOK, "workers of "+app.ID, "%d running", served[queue])
+		}
+	}
+}
+
+// looked is how many tasks of each state and queue are looked at.
+const looked = 100
+
+// checkQueues looks for tasks that are not ours and for dead letters.
+func checkQueues(c *config.Config, i *asynq.Inspector, r *report) {
+	queues, err := i.Queues()
+	if err != nil {
+		r.add(levelWarn, "queues", "cannot be listed: %v", err)
+		return
+	}
+	for _, queue := range queues {
+		if c.Namespace.Owns(queue) {
+			checkQueue(queue, i, r)
+		}
+	}
+}
+
+func checkQueue(queue string, i *asynq.Inspector, r *report) {
+	foreign := map[string]int{}
+	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
+		i.ListPendingTasks, i.ListScheduledTasks, i.ListRetryTasks, i.ListArchivedTasks,
+	} {
+		infos, err := list(queue, asynq.PageSize(looked))
+		if err != nil {
+			r.add(levelWarn, "queue "+queue, "cannot be read: %v", err)
+			return
+		}
+		for _, info := range infos {
+			_, notification := tasks.Decode(info.Type, info.Payload)
+			_, job := tasks.DecodeJob(info.Type, info.Payload)
+			if errors.Is(notification, tasks.ErrForeign) && errors.Is(job, tasks.ErrForeign) {
+				foreign[strconv.Quote(info.Type)]++
+			}
+		}
+	}
+	for taskType, n := range foreign {
+		r.add(levelFail, "queue "+queue, "%d tasks of type %s are not ours: another program uses this queue; they are left alone and wait", n, taskType)
+	}
+	info, err := i.GetQueueInfo(queue)
+	if err != nil {
+		r.add(levelWarn, "queue "+queue, "cannot be read: %v", err)
+		return
+	}
+	r.add(levelOK, "queue "+queue, "%d pending, %d active, %d scheduled, %d to retry, %d archived%s",
+		info.Pending, info.Active, info.Scheduled, info.Retry, info.Archived, pausedNote(info.Paused))
+}
+
+func pausedNote(paused bool) string {
+	if paused {
+		return "; PAUSED"
+	}
+	return ""
+}
+
+func (k *checkCmd) print(w io.Writer, r *report) error {
+	if k.JSON {
+		return printJSON(w, r.findings)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range r.findings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.Level, f.What, f.Detail)
+	}
+	return table.Flush()
+}

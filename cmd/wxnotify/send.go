@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/wxnotify/wxnotify/cmd/internal/config"
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+type sendCmd struct {
+	App       string            `help:"AppID; may be left out if WXNOTIFY_APPS has one." placeholder:"APPID"`
+	To        string            `help:"The user's openid in the app." required:"" placeholder:"OPENID"`
+	Template  string            `help:"Template id, as the WeChat console shows it." required:"" placeholder:"ID"`
+	Data      map[string]string `help:"A value of the template, such as thing1=Coffee; repeat for each." required:"" placeholder:"KEY=VALUE" mapsep:"none"`
+	ID        string            `help:"Idempotency key; made if left out." name:"id"`
+	Page      *string           `help:"Page the card opens; empty for none. Default pages/index/index."`
+	State     string            `help:"formal, trial or developer." default:"formal"`
+	Lang      string            `help:"zh_CN, en_US, zh_HK or zh_TW." default:"zh_CN"`
+	Priority  string            `help:"critical, default or bulk." default:"default"`
+	OnUnknown string            `help:"resend or drop: what to do when nobody knows whether WeChat accepted it." default:"resend"`
+	SendAt    time.Time         `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
+	NotAfter  time.Time         `help:"Time after which sending is pointless, RFC 3339." placeholder:"TIME"`
+	JSON      bool              `help:"Print JSON." name:"json"`
+}
+
+// Run enqueues one notification.
+func (s *sendCmd) Run(p *program) error {
+	c, err := config.Load(config.Redis)
+	if err != nil {
+		return err
+	}
+	newLogger(p.stderr, c)
+	client, err := newProducer(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	app, err := onlyApp(c, s.App)
+	if err != nil {
+		return err
+	}
+	receipt, err := client.Send(p.ctx, s.notification(app))
+	if err != nil {
+		return err
+	}
+	return s.print(p.stdout, receipt)
+}
+
+func (s *sendCmd) notification(app string) producer.Notification {
+	return producer.Notification{
+		App: app, ID: s.ID, To: producer.Recipient{OpenID: s.To}, TemplateID: s.Template, Page: s.Page, Data: s.Data,
+		MiniprogramState: s.State, Lang: s.Lang, SendAt: s.SendAt, NotAfter: s.NotAfter,
+		Priority: tasks.Priority(s.Priority), OnUnknown: tasks.OnUnknown(s.OnUnknown),
+	}
+}
+
+func (s *sendCmd) print(w io.Writer, r producer.Receipt) error {
+	if s.JSON {
+		return printJSON(w, map[string]any{"id": r.ID, "app": r.App, "status": r.Status, "duplicate": r.Duplicate})
+	}
+	note := ""
+	if r.Duplicate {
+		note = " (this id was enqueued before; nothing new was stored)"
+	}
+	_, err := fmt.Fprintf(w, "%s: %s%s\n", r.ID, r.Status, note)
+	return err
+}
+
+// onlyApp is the app that was named, or the one that is configured.
+func onlyApp(c *config.Config, named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	if len(c.Apps) == 1 {
+		return c.Apps[0].ID, nil
+	}
+	return "", &tasks.ValidationError{Fields: []tasks.FieldError{{
+		Field: "app", Detail: "name it with --app; it may be left out only if WXNOTIFY_APPS has exactly one",
+	}}}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/cmd/internal/boot"
+	"github.com/wxnotify/wxnotify/cmd/internal/config"
+	"github.com/wxnotify/wxnotify/cmd/internal/dashboard"
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/producer/gateway"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker"
+	"github.com/wxnotify/wxnotify/worker/token"
+	"github.com/wxnotify/wxnotify/worker/wechat"
+)
+
+// newLogger makes the process's logger, and hands it to go-redis, which knows
+// only a global one.
+func newLogger(w io.Writer, c *config.Config) *slog.Logger {
+	log := boot.NewLogger(w, c.LogLevel, c.LogFormat, c.Secrets())
+	redis.SetLogger(boot.RedisLogger(log))
+	return log
+}
+
+func newMetrics(c *config.Config) *metrics.Metrics {
+	m := metrics.New(metrics.Info{Version: version, Commit: commit()})
+	m.InitializeFor(metrics.Labels{
+		Apps:         appIDs(c),
+		Kinds:        texts(tasks.Kinds()),
+		Lanes:        texts(tasks.Priorities()),
+		Outcomes:     texts(tasks.Outcomes()),
+		Classes:      texts(errcode.Classes()),
+		Verdicts:     texts(ledger.Verdicts()),
+		APIs:         []string{errcode.APIToken, errcode.APIStableToken, errcode.APISubscribeSend},
+		TokenCauses:  texts(token.Causes()),
+		TokenResults: texts(token.Results()),
+		Routes:       gateway.Routes(),
+		Jobs:         tasks.Jobs(),
+	})
+	return m
+}
+
+func texts[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = string(s)
+	}
+	return out
+}
+
+func appIDs(c *config.Config) []string {
+	ids := make([]string, len(c.Apps))
+	for i, app := range c.Apps {
+		ids[i] = app.ID
+	}
+	return ids
+}
+
+// adminPart serves metrics and health. ready says whether the process may get work.
+func adminPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, error) {
+	s, err := boot.ListenHTTP("admin", c.AdminAddr, metrics.AdminMux(m, ready), boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
+	if err != nil {
+		return boot.Part{}, err
+	}
+	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz")
+	return s.Part(), nil
+}
+
+// workerParts wires a worker with what it owns.
+type workerParts struct {
+	rdb    redis.UniversalClient
+	tokens *token.Manager
+	calls  []*wechat.Client
+	worker *worker.Worker
+}
+
+// redisPool connections suffice: a handler spends most of its time in the call
+// to WeChat.
+const redisPool = 64
+
+func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*workerParts, error) {
+	rdb, err := tasks.ConnectRedis(string(c.RedisURL), tasks.RedisOptions{PoolSize: redisPool})
+	if err != nil {
+		return nil, err
+	}
+	p := &workerParts{rdb: rdb}
+	if p.tokens, p.calls, err = newTokens(c, log, m, rdb); err != nil {
+		return nil, p.abandon(err)
+	}
+	apps := make([]worker.App, len(c.Apps))
+	for i, app := range c.Apps {
+		apps[i] = worker.App{AppID: app.ID, WeChat: p.calls[i]}
+	}
+	p.worker, err = worker.New(worker.Config{
+		Redis: rdb, Namespace: c.Namespace, Apps: apps, Tokens: p.tokens,
+		Ledger:  ledger.New(rdb, c.Namespace, ledger.Options{DedupeWindow: c.DedupeWindow, DeadRetention: c.DeadRetention}),
+		Metrics: m, Logger: log, AsynqLogger: boot.AsynqLogger(log, "asynq"),
+		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
+		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,
+	})
+	if err != nil {
+		return nil, p.abandon(err)
+	}
+	if err := m.CollectQueues(asynq.NewInspectorFromRedisClient(rdb), c.Namespace.Owns); err != nil {
+		return nil, p.abandon(err)
+	}
+	return p, nil
+}
+
+// part runs the worker and puts away what it used, in the reverse order of need.
+func (p *workerParts) part() boot.Part {
+	return boot.Part{Name: "worker", Run: func(ctx context.Context) error {
+		err := p.worker.Run(ctx)
+		return errors.Join(err, p.close())
+	}}
+}
+
+// abandon puts away a worker that is not going to run.
+func (p *workerParts) abandon(cause error) error { return errors.Join(cause, p.close()) }
+
+func (p *workerParts) close() error {
+	if p.tokens != nil {
+		p.tokens.Close()
+	}
+	for _, call := range p.calls {
+		call.Close()
+	}
+	return p.rdb.Close()
+}
+
+// newTokens makes the WeChat client of every app and the manager of their tokens.
+func newTokens(c *config.Config, log *slog.Logger, m *metrics.Metrics, rdb redis.UniversalClient) (*token.Manager, []*wechat.Client, error) {
+	var calls []*wechat.Client
+	apps := make([]token.App, len(c.Apps))
+	for i, app := range c.Apps {
+		call, err := newWeChat(c, app, m)
+		if err != nil {
+			return nil, calls, err
+		}
+		calls = append(calls, call)
+		apps[i] = token.App{
+			Credential: wechat.Credential{AppID: app.ID, Secret: string(app.Secret)},
+			Mode:       token.Mode(app.TokenMode),
+			API:        call,
+		}
+	}
+	manager, err := token.New(token.Config{
+		Redis: rdb, Namespace: c.Namespace, Apps: apps, Logger: log, HTTPTimeout: c.HTTPTimeout,
+		Observe: m.TokenRefresh, ObserveExpiry: m.TokenExpires,
+	})
+	return manager, calls, err
+}
+
+func newWeChat(c *config.Config, app config.App, m *metrics.Metrics) (*wechat.Client, error) {
+	return wechat.New(wechat.Config{
+		BaseURL: app.WechatURL,
+		Timeout: c.HTTPTimeout,
+		// One for every handler of the app, so that no lane waits for another's.
+		MaxConns:  c.Concurrency * len(tasks.Priorities()),
+		UserAgent: "wxnotify/" + version,
+		Observe:   observeCalls(m, app.ID),
+	})
+}
+
+// gatewayPart serves the HTTP API.
+func gatewayPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *producer.Client) (boot.Part, string, error) {
+	keys := make([]gateway.Key, len(c.GatewayKeys))
+	for i, k := range c.GatewayKeys {
+		keys[i] = gateway.Key{Name: k.Name, Key: string(k.Key)}
+	}
+	handler, err := gateway.New(gateway.Config{
+		Sender: client, Keys: keys, Apps: appIDs(c), Logger: log,
+		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued,
+	})
+	if err != nil {
+		return boot.Part{}, "", err
+	}
+	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log})
+	if err != nil {
+		return boot.Part{}, "", err
+	}
+	log.Info("gateway listens", "addr", s.Addr())
+	return s.Part(), s.Addr(), nil
+}
+
+// newProducer connects as another service would.
+func newProducer(c *config.Config) (*producer.Client, error) {
+	return producer.New(string(c.RedisURL), producer.WithNamespace(string(c.Namespace)), producer.WithPoolSize(redisPool))
+}
+
+// closing ends with ctx and then closes what the parts after it used.
+func closing(name string, c io.Closer) boot.Part {
+	return boot.Part{Name: name, Run: func(ctx context.Context) error {
+		<-ctx.Done()
+		return c.Close()
+	}}
+}
+
+// dashboardPart serves asynqmon.
+func dashboardPart(c *config.Config, log *slog.Logger) (boot.Part, string, error) {
+	rdb, err := tasks.ConnectRedis(string(c.RedisURL), tasks.RedisOptions{PoolSize: 8})
+	if err != nil {
+		return boot.Part{}, "", err
+	}
+	handler, err := dashboard.New(dashboard.Config{
+		Redis: rdb, User: c.DashboardUser, Password: string(c.DashboardPassword),
+		PrometheusURL: c.DashboardPrometheusURL, Logger: log,
+	})
+	if err != nil {
+		return boot.Part{}, "", errors.Join(err, rdb.Close())
+	}
+	s, err := boot.ListenHTTP("dashboard", c.DashboardAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_DASHBOARD_ADDR", Logger: log})
+	if err != nil {
+		return boot.Part{}, "", errors.Join(err, rdb.Close())
+	}
+	log.Info("dashboard listens", "addr", s.Addr())
+	serve := s.Part()
+	return boot.Part{Name: "dashboard", Run: func(ctx context.Context) error {
+		return errors.Join(serve.Run(ctx), rdb.Close())
+	}}, s.Addr(), nil
+}
+
+// observeCalls counts an app's calls to WeChat.
+func observeCalls(m *metrics.Metrics, app string) func(string, time.Duration, int, error) {
+	return func(api string, d time.Duration, code int, err error) {
+		if code == 0 && err != nil {
+			m.WeChatSilent(app, api, d)
+			return
+		}
+		m.WeChatAnswered(app, api, code, code == 0 || errcode.Known(code), d)
+	}
+}
