@@ -110,14 +110,19 @@ func (w wire) envelope(kind Kind) (Envelope, error) {
 	if w.V < 1 || w.ID == "" || w.Hash == "" || w.Enqueued <= 0 {
 		return Envelope{}, fmt.Errorf("%w: id, hash or time is missing", ErrGarbage)
 	}
-	// The times were judged when it was enqueued; here only the shape counts.
-	e.Notification.SendAt, e.Notification.NotAfter = time.Time{}, time.Time{}
-	err := e.Validate(time.Now())
-	e.Notification.SendAt, e.Notification.NotAfter = fromMillis(w.SendAt), fromMillis(w.NotAfter)
+	err := e.shape().Validate(time.Now())
 	if refused := (*ValidationError)(nil); errors.As(err, &refused) {
 		return Envelope{}, fmt.Errorf("%w: %s: %s", ErrGarbage, refused.Fields[0].Field, refused.Fields[0].Detail)
 	}
 	return e, nil
+}
+
+// shape is the notification without its times: they were judged when it was
+// enqueued, and what came late from the queue is no garbage.
+func (e Envelope) shape() Notification {
+	n := e.Notification
+	n.SendAt, n.NotAfter = time.Time{}, time.Time{}
+	return n
 }
 
 func known(k Kind) bool {

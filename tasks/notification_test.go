@@ -131,8 +131,10 @@ func TestContentHash(t *testing.T) {
 		"template": func(n *tasks.Notification) { n.TemplateID = "other" },
 		"page":     func(n *tasks.Notification) { n.Page = new("") },
 		"value":    func(n *tasks.Notification) { n.Data["thing1"] = "x" },
-		"shifted":  func(n *tasks.Notification) { n.Data = map[string]string{"thing1": "您的订单已发货 👨‍👩‍👧phone_number3", "x": ""} },
-		"state":    func(n *tasks.Notification) { n.MiniprogramState = "trial" },
+		"shifted": func(n *tasks.Notification) {
+			n.Data = map[string]string{"thing1": "您的订单已发货 👨‍👩‍👧phone_number3", "x": ""}
+		},
+		"state": func(n *tasks.Notification) { n.MiniprogramState = "trial" },
 	} {
 		if hash(change) == same {
 			t.Errorf("%s does not change the content", name)

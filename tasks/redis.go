@@ -24,7 +24,8 @@ type RedisOptions struct {
 // errRedisURL never quotes the URL: it may hold a password, and a mistyped one
 // is where url.Parse would print it.
 var errRedisURL = errors.New("tasks: redis URL cannot be used: write redis://[user:password@]host:port/db, rediss:// for TLS, " +
-	"redis-sentinel://host:port/db?master_name=NAME&addr=host2:port or redis-cluster://host:port?addr=host2:port; escape special characters of the password")
+	"redis-sentinel://host:port/db?master_name=NAME&addr=host2:port (user and password there are Sentinel's, " +
+	"Redis's own are &username= and &password=) or redis-cluster://host:port?addr=host2:port; escape special characters of the password")
 
 // ConnectRedis returns a client for a redis://, rediss://, redis-sentinel:// or
 // redis-cluster:// URL (rediss-sentinel and rediss-cluster for TLS). It opens no
@@ -60,7 +61,7 @@ func connectSingle(url string, o RedisOptions) (redis.UniversalClient, error) {
 	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
-	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
 	opt.MaintNotificationsConfig = noMaintNotifications()
 	return redis.NewClient(opt), nil
 }
@@ -72,7 +73,7 @@ func connectSentinel(url string, o RedisOptions) (redis.UniversalClient, error) 
 	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
-	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
 	return redis.NewFailoverClient(opt), nil
 }
 
@@ -83,10 +84,14 @@ func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
 	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
-	opt.MaxRetries, opt.PoolSize = o.MaxRetries, o.PoolSize
+	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
 	opt.MaintNotificationsConfig = noMaintNotifications()
 	return redis.NewClusterClient(opt), nil
 }
+
+// dialTries is how often one try of a command dials: the command's own retries
+// are enough, and a caller should not wait for both.
+const dialTries = 1
 
 // noMaintNotifications switches off a handshake that only Redis Enterprise
 // answers; elsewhere it costs a round trip per connection and logs.

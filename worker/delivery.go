@@ -48,9 +48,8 @@ const turnWait = 300 * time.Millisecond
 // attempt is one run for one notification.
 type attempt struct {
 	tasks.Envelope
-	ref  ledger.Ref
-	id   string
-	lane tasks.Priority
+	ref ledger.Ref
+	id  string
 	// began is when the lease was asked for, on this process's monotonic clock.
 	began    time.Time
 	admitted ledger.Admitted

@@ -177,11 +177,10 @@ func (r *runs) last(ctx context.Context, j tasks.JobTask) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("worker: read last run: %w", err)
 	}
-	slot, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return -1, nil // unreadable: as if never run
+	if slot, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return slot, nil
 	}
-	return slot, nil
+	return -1, nil // unreadable: as if never run
 }
 
 func (r *runs) store(ctx context.Context, j tasks.JobTask) error {

@@ -546,7 +546,7 @@ func TestPanic(t *testing.T) {
 	for _, v := range []func(){
 		func() { panic(content) },
 		func() { panic(errors.New(openid)) },
-		func() { var m map[string]int; m[content] = 1 },
+		func() { var m map[string]int; m[content] = 1 }, //nolint:staticcheck // the panic is the point
 	} {
 		b := setup(t)
 		b.sender.before = func(context.Context) { v() }

@@ -30,7 +30,9 @@ type Server struct {
 	dir  string
 	args []string
 	cmd  *exec.Cmd
-	done chan error
+	// ended is closed once the process has ended; exit says how.
+	ended chan struct{}
+	exit  error
 }
 
 // StartRedis starts a redis-server and stops it when the test ends. More
@@ -62,8 +64,12 @@ func (s *Server) Start(t testing.TB) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("taskstest: start redis-server: %v", err)
 	}
-	s.done = make(chan error, 1)
-	go func(cmd *exec.Cmd, done chan<- error) { done <- cmd.Wait() }(s.cmd, s.done)
+	cmd, ended := s.cmd, make(chan struct{})
+	s.ended = ended
+	go func() {
+		s.exit = cmd.Wait()
+		close(ended)
+	}()
 	s.await(t)
 }
 
@@ -73,8 +79,8 @@ func (s *Server) await(t testing.TB) {
 	deadline := time.After(20 * time.Second)
 	for !s.answers() {
 		select {
-		case err := <-s.done:
-			t.Fatalf("taskstest: redis-server ended: %v\n%s", err, s.log())
+		case <-s.ended:
+			t.Fatalf("taskstest: redis-server ended: %v\n%s", s.exit, s.log())
 		case <-deadline:
 			t.Fatalf("taskstest: redis-server does not answer\n%s", s.log())
 		case <-time.After(10 * time.Millisecond):
@@ -106,7 +112,7 @@ func (s *Server) Stop(t testing.TB) {
 	// SHUTDOWN closes the connection instead of answering.
 	_ = rdb.Shutdown(context.Background()).Err()
 	if s.cmd != nil {
-		<-s.done
+		<-s.ended
 		s.cmd = nil
 	}
 }
@@ -117,7 +123,7 @@ func (s *Server) Kill() {
 		return
 	}
 	_ = s.cmd.Process.Kill() // it may have ended by itself
-	<-s.done
+	<-s.ended
 	s.cmd = nil
 }
 

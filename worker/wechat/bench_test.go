@@ -44,7 +44,7 @@ func BenchmarkJudge(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				r.judge(http.StatusOK, []byte(body))
+				_, _ = r.judge(http.StatusOK, []byte(body))
 			}
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -31,8 +33,8 @@ type SubscribeMessage struct {
 // String shows the template alone.
 func (m SubscribeMessage) String() string { return "subscribe message of template " + m.TemplateID }
 
-// GoString is String.
-func (m SubscribeMessage) GoString() string { return m.String() }
+// Format is String for every verb: %d would print the fields.
+func (m SubscribeMessage) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
 
 // LogValue is String.
 func (m SubscribeMessage) LogValue() slog.Value { return slog.StringValue(m.String()) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -25,8 +26,8 @@ type Credential struct {
 // String shows the AppID alone.
 func (c Credential) String() string { return "credential of " + c.AppID + " " + hidden }
 
-// GoString is String.
-func (c Credential) GoString() string { return c.String() }
+// Format is String for every verb: %d would print the fields.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // LogValue is String.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
@@ -45,8 +46,8 @@ func (t AccessToken) String() string {
 	return fmt.Sprintf("access token %s, expires in %s", hidden, t.ExpiresIn)
 }
 
-// GoString is String.
-func (t AccessToken) GoString() string { return t.String() }
+// Format is String for every verb: %d would print the fields.
+func (t AccessToken) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue is String.
 func (t AccessToken) LogValue() slog.Value { return slog.StringValue(t.String()) }

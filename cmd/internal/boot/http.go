@@ -94,6 +94,8 @@ func (s *HTTPServer) run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("boot: requests cut off after %v", s.grace), s.server.Close())
 	}
-	<-served // http.ErrServerClosed
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("boot: serve: %w", ended))
+	}
 	return err
 }

@@ -98,11 +98,9 @@ func (r *running) note(e ended) {
 
 // obeyed reports whether err says nothing but that the part was told to stop.
 func (r *running) obeyed(err error) bool {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
 		return !slices.ContainsFunc(joined.Unwrap(), func(e error) bool { return !r.obeyed(e) })
 	}
-	if err == r.reason || errors.Unwrap(err) == nil {
-		return err == r.reason || errors.Is(err, context.Canceled)
-	}
-	return r.obeyed(errors.Unwrap(err))
+	return errors.Is(err, r.reason) || errors.Is(err, context.Canceled)
 }
