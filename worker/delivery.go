@@ -69,6 +69,9 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err != nil {
 		return redisAway(err)
 	}
+	if over, err := d.overdue(ctx, a); over {
+		return err
+	}
 	t, err := d.tokens.Get(ctx, d.app)
 	if err != nil {
 		return d.finish(a, noTokenAnswer(err))
@@ -82,6 +85,21 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		return err
 	}
 	return d.finish(a, d.call(ctx, a, t))
+}
+
+// overdue ends what has expired without waiting for a token, which may not come.
+// This process's clock only raises the question; Redis's answers it. If it is not
+// over there, the attempt goes on under another id.
+func (d *delivery) overdue(ctx context.Context, a *attempt) (bool, error) {
+	if a.NotAfter.IsZero() || time.Now().Before(a.NotAfter) {
+		return false, nil
+	}
+	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
+		return true, err
+	}
+	d.release(a)
+	a.id, a.admitted = ledger.NewAttempt(), ledger.Admitted{}
+	return false, nil
 }
 
 // conflict deals with an id that belongs to other content: two requests raced

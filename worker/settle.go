@@ -94,7 +94,7 @@ func (d *delivery) record(s ledger.Settlement) (ledger.Settled, error) {
 			return settled, nil
 		}
 		d.metrics.SettleRetry()
-		d.log.Warn("outcome not recorded yet, trying again", "app", d.app, "id", s.ID, "error", err)
+		d.log.Warn("outcome not recorded yet, trying again", "app", d.app, "error", err)
 		if !pause(d.life, jitter(wait, 0.3)) {
 			return ledger.Settled{}, fmt.Errorf("worker: ended before redis answered: %w", err)
 		}

@@ -238,6 +238,23 @@ func TestNoTokenIsShownAndHeals(t *testing.T) {
 	b.awaitFor("a", 60*time.Second, func(s producer.State) bool { return s.Status == "accepted" }, "accepted")
 }
 
+// Expiry does not wait for a token that does not come.
+func TestExpiresWithoutAToken(t *testing.T) {
+	b := setup(t)
+	b.faults(sandbox.Faults{Calls: map[string]sandbox.CallFaults{sandbox.APIStableToken: {Errcodes: map[int]float64{40125: 1}}}})
+	n := notification("a")
+	n.NotAfter = time.Now().Add(100 * time.Millisecond)
+	b.send(n)
+	taskstest.Eventually(t, 5*time.Second, func() string {
+		if time.Now().Before(n.NotAfter) {
+			return "not yet"
+		}
+		return ""
+	})
+	b.start()
+	b.await("a", "expired")
+}
+
 // A token that WeChat does not take any more is renewed once and the call repeated.
 func TestTokenIsRenewedInline(t *testing.T) {
 	b := setup(t)

@@ -160,10 +160,7 @@ const greetWithin = 30 * time.Second
 func (d *dev) greet(ctx context.Context) error {
 	if d.sandbox != "" { // a configured app has real users
 		state, err := d.firstNotification(ctx)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		if stopped := ctx.Err() != nil; err != nil && !stopped {
 			return fmt.Errorf("first notification: %w", err)
 		}
 		fmt.Fprintf(d.stdout, "\nFirst notification: %s, msgid %s\n", state.Status, state.MsgID)
