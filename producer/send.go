@@ -171,19 +171,24 @@ func (c *Client) SendMany(ctx context.Context, list []Notification) []Result {
 
 // State is where a notification stands.
 type State struct {
-	App, ID string
-	Kind    tasks.Kind
-	Status  tasks.Status
-	// MsgID is WeChat's id of the accepted message, in decimal; empty before.
-	MsgID string
+	ID     string       `json:"id"`
+	App    string       `json:"app"`
+	Kind   tasks.Kind   `json:"kind"`
+	Status tasks.Status `json:"status"`
+	// MsgID is WeChat's id of the accepted message, in decimal; empty before. It
+	// exceeds 2^53, so it is a string in JSON too.
+	MsgID string `json:"msgid"`
 	// Errcode is WeChat's last errcode, 0 if there was none.
-	Errcode int
+	Errcode int `json:"errcode"`
 	// Reason says in a few words why it failed or waits, Remedy what to do. Both
 	// are empty when all is well; ReasonZH and RemedyZH are the same in Chinese.
-	Reason, Remedy     string
-	ReasonZH, RemedyZH string
+	Reason   string `json:"reason"`
+	Remedy   string `json:"remedy"`
+	ReasonZH string `json:"-"`
+	RemedyZH string `json:"-"`
 	// Attempts counts the attempts so far.
-	Attempts  int
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Attempts int `json:"attempts"`
+	// CreatedAt and UpdatedAt are in UTC.
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }

@@ -45,7 +45,7 @@ func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {
 func recorded(app, id string, r ledger.Record) State {
 	s := State{
 		App: app, ID: id, Kind: r.Kind, Status: r.Status, MsgID: r.MsgID, Errcode: r.Errcode,
-		Attempts: r.Attempts, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		Attempts: r.Attempts, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	s.explain(r)
 	return s
@@ -81,7 +81,8 @@ func join(first, second string) string {
 // queued is the state of a notification that no attempt was recorded for.
 func queued(t tasks.Task) State {
 	e := t.Envelope
-	s := State{App: e.App, ID: e.ID, Kind: e.Kind, Status: tasks.StatusQueued, CreatedAt: e.EnqueuedAt, UpdatedAt: e.EnqueuedAt}
+	enqueued := e.EnqueuedAt.UTC()
+	s := State{App: e.App, ID: e.ID, Kind: e.Kind, Status: tasks.StatusQueued, CreatedAt: enqueued, UpdatedAt: enqueued}
 	switch {
 	case t.State == asynq.TaskStateArchived:
 		s.Status = tasks.Status(tasks.Dead)

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -109,4 +110,18 @@ func CheckRedisURL(url string) error {
 		return fmt.Errorf("tasks: close redis client: %w", err)
 	}
 	return nil
+}
+
+// Script joins embedded Lua files to one script. It panics if a file is missing,
+// which a first run shows.
+func Script(files embed.FS, names ...string) *redis.Script {
+	var text strings.Builder
+	for _, name := range names {
+		part, err := files.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		text.Write(part)
+	}
+	return redis.NewScript(text.String())
 }

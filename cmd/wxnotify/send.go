@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -29,25 +30,13 @@ type sendCmd struct {
 
 // Run enqueues one notification.
 func (s *sendCmd) Run(p *program) error {
-	c, err := config.Load(config.Redis)
-	if err != nil {
-		return err
-	}
-	newLogger(p.stderr, c)
-	client, err := newProducer(c)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Close() }()
-	app, err := onlyApp(c, s.App)
-	if err != nil {
-		return err
-	}
-	receipt, err := client.Send(p.ctx, s.notification(app))
-	if err != nil {
-		return err
-	}
-	return s.print(p.stdout, receipt)
+	return withProducer(p, s.App, func(client *producer.Client, app string) error {
+		receipt, err := client.Send(p.ctx, s.notification(app))
+		if err != nil {
+			return err
+		}
+		return s.print(p.stdout, receipt)
+	})
 }
 
 func (s *sendCmd) notification(app string) producer.Notification {
@@ -68,6 +57,24 @@ func (s *sendCmd) print(w io.Writer, r producer.Receipt) error {
 	}
 	_, err := fmt.Fprintf(w, "%s: %s%s\n", r.ID, r.Status, note)
 	return err
+}
+
+// withProducer does something with a producer's client and the app in question.
+func withProducer(p *program, named string, do func(client *producer.Client, app string) error) error {
+	c, err := config.Load(config.Redis)
+	if err != nil {
+		return err
+	}
+	newLogger(p.stderr, c)
+	app, err := onlyApp(c, named)
+	if err != nil {
+		return err
+	}
+	client, err := newProducer(c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(client, app), client.Close())
 }
 
 // onlyApp is the app that was named, or the one that is configured.

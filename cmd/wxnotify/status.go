@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/wxnotify/wxnotify/cmd/internal/config"
 	"github.com/wxnotify/wxnotify/producer"
 )
 
@@ -20,48 +19,23 @@ type statusCmd struct {
 
 // Run prints where a notification stands.
 func (s *statusCmd) Run(p *program) error {
-	c, err := config.Load(config.Redis)
-	if err != nil {
-		return err
-	}
-	newLogger(p.stderr, c)
-	client, err := newProducer(c)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Close() }()
-	app, err := onlyApp(c, s.App)
-	if err != nil {
-		return err
-	}
-	state, err := client.Status(p.ctx, app, s.ID)
-	if err != nil {
-		return err
-	}
+	return withProducer(p, s.App, func(client *producer.Client, app string) error {
+		state, err := client.Status(p.ctx, app, s.ID)
+		if err != nil {
+			return err
+		}
+		return s.print(p.stdout, state)
+	})
+}
+
+func (s *statusCmd) print(w io.Writer, state producer.State) error {
 	if s.Lang == "zh" {
 		state.Reason, state.Remedy = state.ReasonZH, state.RemedyZH
 	}
 	if s.JSON {
-		return printJSON(p.stdout, statusJSON(state))
+		return printJSON(w, state)
 	}
-	return printState(p.stdout, state)
-}
-
-// statusJSON has the members of the HTTP API's answer.
-func statusJSON(s producer.State) any {
-	return struct {
-		ID        string    `json:"id"`
-		App       string    `json:"app"`
-		Kind      string    `json:"kind"`
-		Status    string    `json:"status"`
-		MsgID     string    `json:"msgid,omitempty"`
-		Errcode   int       `json:"errcode,omitempty"`
-		Reason    string    `json:"reason,omitempty"`
-		Remedy    string    `json:"remedy,omitempty"`
-		Attempts  int       `json:"attempts"`
-		CreatedAt time.Time `json:"created_at"`
-		UpdatedAt time.Time `json:"updated_at"`
-	}{s.ID, s.App, string(s.Kind), string(s.Status), s.MsgID, s.Errcode, s.Reason, s.Remedy, s.Attempts, s.CreatedAt, s.UpdatedAt}
+	return printState(w, state)
 }
 
 func printState(w io.Writer, s producer.State) error {

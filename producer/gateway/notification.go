@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
@@ -73,22 +72,6 @@ func (g *gateway) count(n tasks.Notification, r receipt, p *problem) {
 	g.observeEnqueue(n.App, string(n.WithDefaults().Kind), result)
 }
 
-// state is where a notification stands. Every field is always there, so that
-// scripts need not ask; an msgid is a string, because it exceeds 2^53.
-type state struct {
-	ID        string       `json:"id"`
-	App       string       `json:"app"`
-	Kind      tasks.Kind   `json:"kind"`
-	Status    tasks.Status `json:"status"`
-	MsgID     string       `json:"msgid"`
-	Errcode   int          `json:"errcode"`
-	Reason    string       `json:"reason"`
-	Remedy    string       `json:"remedy"`
-	Attempts  int          `json:"attempts"`
-	CreatedAt time.Time    `json:"created_at"`
-	UpdatedAt time.Time    `json:"updated_at"`
-}
-
 // show is GET /v1/notifications/{id}.
 func (g *gateway) show(x *exchange) reply {
 	app, id, p := g.target(x)
@@ -101,11 +84,8 @@ func (g *gateway) show(x *exchange) reply {
 	if err != nil {
 		return g.failed(x, app, id, err).reply()
 	}
-	return answer(http.StatusOK, state{
-		ID: s.ID, App: s.App, Kind: s.Kind, Status: s.Status, MsgID: s.MsgID, Errcode: s.Errcode,
-		Reason: s.Reason, Remedy: s.Remedy, Attempts: s.Attempts,
-		CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(),
-	})
+	s.CreatedAt, s.UpdatedAt = s.CreatedAt.UTC(), s.UpdatedAt.UTC()
+	return answer(http.StatusOK, s)
 }
 
 // cancel is DELETE /v1/notifications/{id}.

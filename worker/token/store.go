@@ -27,15 +27,7 @@ var (
 
 // script joins the shared part and one script's own.
 func script(name string) *redis.Script {
-	shared, err := luaFiles.ReadFile("lua/record.lua")
-	if err != nil {
-		panic(err) // embedded: cannot fail
-	}
-	own, err := luaFiles.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err)
-	}
-	return redis.NewScript(string(shared) + string(own))
+	return tasks.Script(luaFiles, "lua/record.lua", "lua/"+name+".lua")
 }
 
 // store is what Redis knows about the token of one app.
