@@ -15,11 +15,13 @@ help: ## List the targets
 
 .PHONY: run
 run: ## Run everything in one process, with an embedded Redis and a sandbox WeChat
-	go run -ldflags '$(LDFLAGS)' ./cmd/wxnotify dev
+	@mkdir -p $(BIN)
+	go build -ldflags '$(LDFLAGS)' -o $(BIN)/wxnotify ./cmd/wxnotify
+	@exec $(BIN)/wxnotify dev
 
 .PHONY: build
-build: ## Build bin/wxnotify
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/wxnotify ./cmd/wxnotify
+build: ## Build .bin/wxnotify, without cgo
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/wxnotify ./cmd/wxnotify
 
 .PHONY: test
 test: redis-server ## Run all tests, with the race detector and real Redis servers
@@ -52,6 +54,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 .PHONY: bench
 bench: redis-server ## Measure the whole pipeline against a bare asynq handler; prints a table
 	go run ./cmd/internal/bench
+
+.PHONY: docs
+docs: ## Rewrite the tables of both READMEs from the code
+	go run ./cmd/internal/docs
 
 .PHONY: check
 check: ## What CI runs: tests, lint and a smoke test of `make run`

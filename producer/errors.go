@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
 
 // Errors that a caller may want to tell apart with errors.Is. A notification
@@ -19,6 +20,9 @@ var (
 	ErrUnknownApp = errors.New("producer: no worker serves this app; check the AppID or add it to WXNOTIFY_APPS of a worker")
 	// ErrNotFound: nothing is known under this id, or no longer.
 	ErrNotFound = errors.New("producer: nothing is known under this id, or no longer")
+	// ErrUnreadable: what is stored under this id was written by a newer version of
+	// wxnotify, or is no task of wxnotify. Remedy: upgrade this service.
+	ErrUnreadable = errors.New("producer: what is stored under this id cannot be read by this version; upgrade")
 	// ErrUnavailable: Redis did not answer in time, or refused. Nobody can tell
 	// whether the notification was stored; repeating it with the same id is safe.
 	ErrUnavailable = errors.New("producer: redis is not available; repeat the request with the same id")
@@ -38,8 +42,13 @@ func (e *NotCancelableError) Error() string {
 }
 
 // unavailable marks a failure of Redis. What the caller's own context ended
-// stays what it is.
+// stays what it is, and what cannot be read is another matter.
 func unavailable(ctx context.Context, err error) error {
+	for _, unreadable := range []error{ledger.ErrNewer, tasks.ErrNewer, tasks.ErrGarbage, tasks.ErrForeign} {
+		if errors.Is(err, unreadable) {
+			return fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+	}
 	if cause := ctx.Err(); errors.Is(cause, context.Canceled) {
 		return fmt.Errorf("producer: %w", cause)
 	}

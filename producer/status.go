@@ -56,6 +56,9 @@ func (s *State) explain(r ledger.Record) {
 	if e, ok := errcode.LookupReason(r.Reason); ok {
 		s.Reason, s.ReasonZH, s.Remedy, s.RemedyZH = e.Meaning, e.MeaningZH, e.Remedy, e.RemedyZH
 	}
+	if r.Status == tasks.StatusRetrying && r.Unknowns > 0 {
+		s.Remedy, s.RemedyZH = "", "" // those are for the end; now it is sent once more by itself
+	}
 	if r.Errcode == 0 {
 		return
 	}

@@ -23,8 +23,8 @@ const jobTypePrefix = "wxnotify-job:"
 type JobTask struct {
 	Job string `json:"job"`
 	App string `json:"app"`
-	// Slot numbers the run: every schedule in every process computes the same one,
-	// so that they enqueue one task between them.
+	// Slot is when the run was due, in Unix milliseconds: every schedule in every
+	// process computes the same one, so that they enqueue one task between them.
 	Slot int64 `json:"slot"`
 }
 

@@ -128,10 +128,10 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 			return d.ended(a)
 		case ledger.Wait:
 			if v.Wait > time.Second {
-				return &later{after: v.Wait, why: "waits for send_at"}
+				return &later{after: v.Wait, why: "its time has not come"}
 			}
 			if !pause(ctx, v.Wait) {
-				return &later{after: time.Second, why: "waits for send_at"}
+				return &later{after: time.Second, why: "its time has not come"}
 			}
 		case ledger.Turn:
 			if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) {
@@ -143,13 +143,16 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 	}
 }
 
+// admitTries is how often an admission is asked for before the task is let go.
+const admitTries = 3
+
 // askLedger repeats an admission whose answer got lost; the attempt's id makes
 // that safe. If it stays lost, the attempt may be recorded as admitted: it is
 // released, so that its lease does not end as an unknown outcome.
 func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 	a.began = time.Now()
 	var err error
-	for range 3 {
+	for range admitTries {
 		a.admitted, err = d.ledger.Admit(ctx, ledger.Admission{
 			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
 			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
@@ -157,6 +160,9 @@ func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 		})
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, ledger.ErrNewer) {
+			return d.newer(err)
 		}
 		if !pause(ctx, jitter(100*time.Millisecond, 0.5)) {
 			break
@@ -222,6 +228,20 @@ func (d *delivery) callOnce(ctx context.Context, a *attempt, t token.Token) (res
 		}
 	}()
 	return answerOf(d.callers[a.Kind](context.WithoutCancel(ctx), t.Value(), a.Envelope))
+}
+
+// newer leaves a notification alone that a later version has dealt with.
+func (d *delivery) newer(err error) error {
+	d.metrics.SetAside(metrics.SetAsideNewer)
+	return &later{after: jitter(setAsideFor, 0.3), why: err.Error()}
+}
+
+// notRecorded lets a task go whose outcome could not be written down.
+func notRecorded(err error) error {
+	if errors.Is(err, ledger.ErrNewer) {
+		return &later{after: jitter(setAsideFor, 0.3), why: err.Error()}
+	}
+	return redisAway(err)
 }
 
 func turnLater() error {

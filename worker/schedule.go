@@ -28,6 +28,7 @@ const scheduleEvery = 5 * time.Second
 func (w *Worker) runSchedules(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { every(ctx, announceEvery, w.announce) })
+	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
 	wg.Go(func() { w.scheduleTokens(ctx) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
@@ -35,6 +36,13 @@ func (w *Worker) runSchedules(ctx context.Context) {
 		}
 	})
 	wg.Wait()
+}
+
+// feelRedis feeds the gauge; nobody may ever ask whether the worker is ready.
+func (w *Worker) feelRedis(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, scheduleEvery)
+	defer cancel()
+	w.cfg.Metrics.RedisUp(w.cfg.Redis.Ping(ctx).Err() == nil)
 }
 
 func (w *Worker) announce(ctx context.Context) {
@@ -53,7 +61,7 @@ func (w *Worker) announce(ctx context.Context) {
 func (w *Worker) scheduleTokens(ctx context.Context) {
 	done := make(map[string]int64)
 	every(ctx, scheduleEvery, func(ctx context.Context) {
-		slot := time.Now().UnixMilli() / w.cfg.TokenRefreshEvery.Milliseconds()
+		slot := time.Now().Truncate(w.cfg.TokenRefreshEvery).UnixMilli()
 		for _, app := range w.cfg.Apps {
 			if done[app.AppID] == slot {
 				continue
@@ -131,7 +139,8 @@ func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
 	if err != nil {
 		return redisAway(err)
 	}
-	if last >= job.Slot {
+	// A last run in the future was written by a clock that was ahead.
+	if last >= job.Slot && last <= time.Now().UnixMilli() {
 		return nil
 	}
 	err = j.run[job.Job](ctx, job)

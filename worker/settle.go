@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,18 +16,22 @@ import (
 func (d *delivery) finish(a *attempt, result answer) error {
 	d.metrics.Attempt(d.app, string(a.Kind), string(result.class))
 	r := ruleFor(&result, a.admitted.Unknowns)
-	s, err := d.record(d.settlement(a, result, r))
+	set := d.settlement(a, result, r)
+	if r.delay != nil && set.Admitted {
+		set.Delay = r.delay(a.admitted.Attempts)
+	}
+	s, err := d.record(set)
 	if err != nil {
-		return redisAway(err)
+		return notRecorded(err)
 	}
 	if s.Late {
 		d.metrics.LateSettlement()
 	}
-	return d.follow(a, result, r, s)
+	return d.follow(a, result, r, set.Delay, s)
 }
 
 // follow maps the recorded state to asynq's terms.
-func (d *delivery) follow(a *attempt, result answer, r rule, s ledger.Settled) error {
+func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration, s ledger.Settled) error {
 	if s.Status.Final() {
 		if s.Reason != "" {
 			result.reason = s.Reason
@@ -39,8 +44,7 @@ func (d *delivery) follow(a *attempt, result answer, r rule, s ledger.Settled) e
 		}
 		return nil
 	}
-	delay := time.Second
-	if r.delay != nil {
+	if delay == 0 && r.delay != nil {
 		delay = r.delay(s.Attempts)
 	}
 	d.log.Log(context.Background(), failureLevel(result.class), "notification waits after a failed attempt",
@@ -90,8 +94,8 @@ const settleTimeout = 3 * time.Second
 func (d *delivery) record(s ledger.Settlement) (ledger.Settled, error) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		settled, err := d.recordOnce(s)
-		if err == nil {
-			return settled, nil
+		if err == nil || errors.Is(err, ledger.ErrNewer) {
+			return settled, err
 		}
 		d.metrics.SettleRetry()
 		d.log.Warn("outcome not recorded yet, trying again", "app", d.app, "error", err)

@@ -183,7 +183,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.cfg.Logger.Info("worker started", "apps", len(w.cfg.Apps), "concurrency", w.cfg.Concurrency)
 	w.runSchedules(ctx) // returns when ctx ends
 	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
-	w.stopServers(w.servers)
+	if !within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) }) {
+		w.cfg.Logger.Warn("asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
+	}
 	w.awaitHandlers(time.Until(deadline))
 	w.cfg.Logger.Info("worker stopped")
 	return nil
@@ -197,20 +199,35 @@ func (w *Worker) stopServers(servers []*asynq.Server) {
 	wg.Wait()
 }
 
-// awaitHandlers waits for handlers that outlived their asynq run, at most d.
+// stopMargin is what asynq may take beyond the shutdown timeout: it begins to
+// count only once its own loops have ended.
+const stopMargin = 5 * time.Second
+
+// awaitHandlers waits for handlers that outlived their asynq run, at most d; then
+// it makes them give up.
 func (w *Worker) awaitHandlers(d time.Duration) {
+	if within(max(d, time.Second), w.running.Wait) {
+		return
+	}
+	w.cfg.Logger.Warn("handlers are still running; their leases decide")
+	w.endLife()
+	within(stopMargin, w.running.Wait)
+}
+
+// within reports whether f returned within d. It goes on alone if not: the
+// process is about to end.
+func within(d time.Duration, f func()) bool {
 	done := make(chan struct{})
 	go func() {
-		w.running.Wait()
+		f()
 		close(done)
 	}()
-	timer := time.NewTimer(max(d, time.Second))
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-done:
+		return true
 	case <-timer.C:
-		w.endLife()
-		w.cfg.Logger.Warn("stopped with handlers still running; their leases decide")
-		<-done
+		return false
 	}
 }

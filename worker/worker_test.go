@@ -428,6 +428,36 @@ func TestStrangeTasks(t *testing.T) {
 	})
 }
 
+// What a newer version has recorded is left alone, and holds nobody up.
+func TestRecordOfANewerVersion(t *testing.T) {
+	b := setup(t)
+	b.next(send("", -1, 1))
+	stop := b.start()
+	b.send(notification("a"))
+	b.awaitFor("a", 20*time.Second, func(s producer.State) bool { return s.Errcode == -1 }, "-1")
+	stop()
+	keys, err := b.rdb.Keys(b.Context(), "wxn:r:*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	b.rdb.Set(b.Context(), keys[0], "Z;s;1", time.Hour)
+	if _, err := b.client.Status(b.Context(), app, "a"); !errors.Is(err, producer.ErrUnreadable) {
+		t.Error(err)
+	}
+	b.start()
+	next := notification("b")
+	next.To.OpenID = openID + "a" // the same recipient
+	b.send(next)
+	b.await("b", "accepted")
+	taskstest.Eventually(t, 20*time.Second, func() string {
+		waiting := b.list(asynq.TaskStateRetry)
+		if len(waiting) != 1 || !strings.Contains(waiting[0].LastErr, "newer") {
+			return fmt.Sprintf("%d tasks wait", len(waiting))
+		}
+		return ""
+	})
+}
+
 // Redis goes away while answers are on their way: they are recorded once it is back.
 func TestOutcomesSurviveARedisRestart(t *testing.T) {
 	b := setup(t, "--appendonly", "yes", "--appendfsync", "always")

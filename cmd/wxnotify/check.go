@@ -76,7 +76,7 @@ func (k *checkCmd) Run(p *program) error {
 	case err != nil:
 		return err
 	default:
-		r.add(levelOK, "configuration", "%d apps", len(c.Apps))
+		r.add(levelOK, "configuration", "apps: %d", len(c.Apps))
 		checkLive(ctx, p, c, r)
 	}
 	if err := k.print(p.stdout, r); err != nil {
@@ -197,17 +197,22 @@ func checkTokens(ctx context.Context, p *program, c *config.Config, r *report) {
 	defer closeAll()
 	for _, app := range c.Apps {
 		what := "token of " + app.ID
-		if _, err := m.Get(ctx, app.ID); err != nil {
-			r.add(levelFail, what, "%s", tokenTrouble(err))
-			continue
-		}
-		state, err := m.State(ctx, app.ID)
+		state, err := tokenState(ctx, m, app.ID)
 		if err != nil {
-			r.add(levelWarn, what, "%v", err)
+			r.add(levelFail, what, "%s", tokenTrouble(err))
 			continue
 		}
 		r.add(levelOK, what, "%s, until %s", state.Mode, until(state.ExpiresAt))
 	}
+}
+
+// tokenState has the shared token looked at; if there is none, WeChat is asked at
+// once, whatever it answered before: somebody may just have fixed the cause.
+func tokenState(ctx context.Context, m *token.Manager, app string) (token.State, error) {
+	if _, err := m.Get(ctx, app); err != nil {
+		return m.Refresh(ctx, app, token.Manual)
+	}
+	return m.State(ctx, app)
 }
 
 func tokenTrouble(err error) string {
@@ -285,7 +290,11 @@ func checkQueue(queue string, i *asynq.Inspector, r *report) {
 		r.add(levelWarn, "queue "+queue, "cannot be read: %v", err)
 		return
 	}
-	r.add(levelOK, "queue "+queue, "%d pending, %d active, %d scheduled, %d to retry, %d archived%s",
+	found := levelOK
+	if info.Archived > 0 { // dead letters: somebody should look at them
+		found = levelWarn
+	}
+	r.add(found, "queue "+queue, "%d pending, %d active, %d scheduled, %d to retry, %d archived%s",
 		info.Pending, info.Active, info.Scheduled, info.Retry, info.Archived, pausedNote(info.Paused))
 }
 

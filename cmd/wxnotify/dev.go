@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/wxnotify/wxnotify/cmd/internal/boot"
 	"github.com/wxnotify/wxnotify/cmd/internal/config"
 	"github.com/wxnotify/wxnotify/cmd/internal/embedded"
+	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/worker/wechat/sandbox"
 )
@@ -47,6 +49,7 @@ type dev struct {
 	config *config.Config
 	log    *slog.Logger
 
+	metrics    *metrics.Metrics
 	client     *producer.Client
 	gateway    string
 	dashboard  string
@@ -110,13 +113,13 @@ func (d *dev) wireSandbox() (boot.Part, error) {
 }
 
 func (d *dev) wireWorker() (boot.Part, error) {
-	m := newMetrics(d.config)
-	w, err := newWorkerParts(d.config, d.log, m)
+	d.metrics = newMetrics(d.config)
+	w, err := newWorkerParts(d.config, d.log, d.metrics)
 	if err != nil {
 		return boot.Part{}, err
 	}
 	d.unfinished = append(d.unfinished, func() { _ = w.close() })
-	admin, err := adminPart(d.config, d.log, m, w.worker.Ready)
+	admin, err := adminPart(d.config, d.log, d.metrics, w.worker.Ready)
 	if err != nil {
 		return boot.Part{}, err
 	}
@@ -133,7 +136,7 @@ func (d *dev) wireGateway() (boot.Part, error) {
 	}
 	d.client = client
 	d.unfinished = append(d.unfinished, func() { _ = client.Close() })
-	serve, addr, err := gatewayPart(d.config, d.log, nil, client)
+	serve, addr, err := gatewayPart(d.config, d.log, d.metrics, client)
 	if err != nil {
 		return boot.Part{}, err
 	}
@@ -224,8 +227,11 @@ Send one:
 See what became of it:
   curl -sS '%s/v1/notifications/my-first?app=%s' -H 'Authorization: Bearer %s'
 `, d.gateway, key, app, devOpenID, devTemplate, d.gateway, app, key)
-	if d.config.Embedded {
-		fmt.Fprintf(w, "Other commands, in another terminal:\n  export WXNOTIFY_REDIS_URL=%s WXNOTIFY_APPS=%s\n", string(d.config.RedisURL), app)
+	if d.config.Embedded && d.sandbox != "" {
+		fmt.Fprintf(w, "Other commands (send, status, check, token …), in another terminal:\n"+
+			"  export WXNOTIFY_REDIS_URL=%s WXNOTIFY_APPS=%s\n"+
+			"  export WXNOTIFY_WECHAT_URL=%s WXNOTIFY_APP_%s_SECRET=%s\n",
+			string(d.config.RedisURL), app, d.sandbox, strings.ToUpper(app), sandboxSecret)
 	}
 	fmt.Fprintln(w, "\nCtrl-C stops everything.")
 }

@@ -485,7 +485,7 @@ func TestRoutes(t *testing.T) {
 		{"CANARY", "/v1/openapi.json", 405, "GET, HEAD", "/v1/openapi.json"},
 		{"HEAD", "/v1/openapi.json", 200, "", "/v1/openapi.json"},
 		{"GET", "/v1/notifications/n%2F1", 422, "", "/v1/notifications/{id}"},
-		{"GET", "/v1/notifications/%2E%2E", 200, "", "/v1/notifications/{id}"},
+		{"GET", "/v1/notifications/%2E%2E", 422, "", "/v1/notifications/{id}"},
 		{"GET", "/v1/notifications/" + strings.Repeat("x", 129), 422, "", "/v1/notifications/{id}"},
 	} {
 		b.requests = nil

@@ -56,7 +56,7 @@ func internalError() *problem {
 
 func unavailable() *problem {
 	return newProblem(http.StatusServiceUnavailable,
-		"Redis does not answer, so nobody can tell whether this took effect: repeat it with the same id, which is never sent twice").
+		"Redis does not answer, so nobody can tell whether this took effect: repeat it with the same id, so that it is stored once").
 		with("Retry-After", "2")
 }
 

@@ -71,7 +71,7 @@ func accountTable() []Entry {
 			Remedy: "Sending goes on after the quota resets; clear_quota in the WeChat console resets it earlier.", RemedyZH: "额度重置后会继续发送；也可在微信公众平台清零额度（clear_quota）提前恢复。"},
 		{Code: 45011, Class: Throttled,
 			Meaning: "Too many calls within one minute.", MeaningZH: "一分钟内调用过于频繁。",
-			Remedy: "None needed, sending goes on in the next minute. If it keeps coming, lower the app's RATE.", RemedyZH: "无需处理，下一分钟会继续发送。若反复出现，请调低该小程序的 RATE。"},
+			Remedy: "None needed, sending goes on in the next minute. If it keeps coming, send more slowly.", RemedyZH: "无需处理，下一分钟会继续发送。若反复出现，请调低该小程序的 RATE。"},
 		{Code: 48001, Class: Misconfigured,
 			Meaning: "This account has no right to use this API, or the token is of another account type.", MeaningZH: "该账号没有此接口的权限，或 token 属于其他类型的账号。",
 			Remedy: "Check in the WeChat console that the AppID is a Mini Program and has the ability.", RemedyZH: "请在微信公众平台确认该 AppID 是小程序且已开通此能力。"},
@@ -86,7 +86,7 @@ func accountTable() []Entry {
 			Remedy: "Check the account's state and type in the WeChat console.", RemedyZH: "请在微信公众平台查看账号的状态与类型。"},
 		{Code: 50007, Class: Misconfigured,
 			Meaning: "The account is frozen.", MeaningZH: "账号已被冻结。",
-			Remedy: "Have the account unfrozen in the WeChat console, then resume.", RemedyZH: "请到微信公众平台解冻账号，然后恢复发送。"},
+			Remedy: "Have the account unfrozen in the WeChat console; sending then goes on by itself.", RemedyZH: "请到微信公众平台解冻账号，之后会自动继续发送。"},
 		{Code: 89501, Class: Misconfigured, // Seen beside 89503 in reports; in no official table.
 			Meaning: "The call from this IP address waits for the administrator.", MeaningZH: "该 IP 的调用正在等待管理员确认。",
 			Remedy: "Let the app's administrator confirm it in WeChat.", RemedyZH: "请让小程序管理员在微信中确认。"},

@@ -41,7 +41,7 @@ func sendTable() []Entry {
 			Remedy: "None needed; ask the user to subscribe again in the Mini Program.", RemedyZH: "无需处理；请在小程序内引导用户重新订阅。"},
 		{Code: 43107, Class: Misconfigured,
 			Meaning: "The account's ability to send subscribe messages, or this template, is blocked.", MeaningZH: "账号的订阅消息能力或该模板已被封禁。",
-			Remedy: "Read the notice in the WeChat console, appeal or change the template, then resume.", RemedyZH: "请查看微信公众平台的通知，申诉或更换模板后恢复发送。"},
+			Remedy: "Read the notice in the WeChat console, appeal or change the template; sending then goes on by itself.", RemedyZH: "请查看微信公众平台的通知，申诉或更换模板，之后会自动继续发送。"},
 		{Code: 43108, Class: Transient,
 			Meaning: "Another message to the same user was being sent at that moment.", MeaningZH: "同一时刻正在向该用户发送另一条消息。",
 			Remedy: "None needed, it is retried. If it keeps coming, another program sends to the same users.", RemedyZH: "无需处理，会自动重试。若反复出现，说明另有程序在向同一批用户发送。"},

@@ -44,7 +44,7 @@ const (
 	Busy Verdict = "busy"
 	// Turn: another notification to the same recipient is being sent.
 	Turn Verdict = "turn"
-	// Wait: send_at has not come.
+	// Wait: send_at, or the time of the next attempt, has not come.
 	Wait Verdict = "wait"
 )
 

@@ -29,16 +29,18 @@
 //	answer read, before Settle       the same           the same: nobody can know     sending
 //	after Settle (an outcome)        the outcome        done: the task is dropped     the outcome
 //	after Settle (retry)             retrying           next attempt                  retrying
-//	after Settle (dead), before      dead               reopened, one more attempt;   dead
-//	  asynq archived the task                           WeChat refused it before
+//	after Settle (dead), before      dead               one more attempt, as for a    dead
+//	  asynq archived the task                           replay, in the old horizon
 //	after Cancel                     canceled           done                          canceled
 //
 // As an unknown answer means: on_unknown resend gets one more attempt, drop and
 // a second unknown end with outcome unknown.
 //
 // Every script may run twice, because go-redis repeats a command whose reply
-// was lost: an attempt carries a random id, and the same id gets the same
-// answer. All decisions about time are made on Redis's clock.
+// was lost, and may arrive late, after the attempt's own settlement, because a
+// command given up by its client can still be on its way: an attempt carries a
+// random id, the record remembers it, and the same id gets the same answer or,
+// once it is settled, nothing. All decisions about time are made on Redis's clock.
 //
 // # Keys
 //
@@ -53,9 +55,10 @@
 //
 // A record is one string of fields joined by ';', trailing empty ones left out:
 //
-//	state;kind;attempts;unknowns;unlisted;attempt;lease;created;age;base;msgid;errcode;reason;detail
+//	state;kind;attempts;unknowns;unlisted;attempt;lease;created;age;base;msgid;errcode;reason;detail;due
 //
 // state is S sending, R retrying, A accepted, J rejected, E expired, N no_credit,
-// C canceled (c until its task was met), U unknown, D dead; times are milliseconds,
-// age is the last change after created, base the time of a replay.
+// C canceled, U unknown, D dead; c and u are those that Cancel ended and whose
+// task was not met yet. Times are milliseconds; age is the last change after
+// created, base the time of a replay, due the earliest time of the next attempt.
 package ledger

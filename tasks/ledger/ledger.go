@@ -3,7 +3,7 @@ package ledger
 import (
 	"context"
 	"embed"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -66,8 +66,12 @@ func (l *Ledger) run(ctx context.Context, s *redis.Script, keys []string, args .
 	return reply(values), nil
 }
 
+// ErrNewer says that a record has a state this version does not know. Asking
+// again does not help; a later version wrote it.
+var ErrNewer = errors.New("ledger: the record was written by a newer version of wxnotify")
+
 // reply is a script's answer: strings and integers in a fixed order. A field that
-// is missing or of the wrong type reads as empty; parseState refuses it.
+// is missing or of the wrong type reads as empty, and an empty state is ErrNewer.
 type reply []any
 
 func (r reply) text(i int) string {
@@ -93,14 +97,14 @@ func (r reply) millis(i int) time.Duration { return time.Duration(r.number(i)) *
 func (r reply) status(i int) (tasks.Status, error) {
 	s, ok := statusOf[r.text(i)]
 	if !ok {
-		return "", fmt.Errorf("ledger: a script answered with no known state")
+		return "", ErrNewer
 	}
 	return s, nil
 }
 
 // runEnding calls a script that ends a notification, and in the same round trip
-// shortens the pointer's life to that of the outcome. A pointer that stays
-// longer only costs memory, so its own error is of no interest.
+// shortens the pointer's life to that of the outcome. A pointer that stays longer
+// costs memory and keeps the id taken; that is no reason to fail the settlement.
 func (l *Ledger) runEnding(ctx context.Context, ref Ref, o tasks.Outcome, s *redis.Script, keys []string, args ...any) (reply, error) {
 	pipe := l.rdb.Pipeline()
 	answer := s.EvalSha(ctx, pipe, keys, args...)

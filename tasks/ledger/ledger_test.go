@@ -2,10 +2,12 @@ package ledger_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -234,6 +236,7 @@ func TestTurnOfARecipient(t *testing.T) {
 		b.admit(second, ledger.Turn)
 		b.settle(settlement(first, ledger.Retry, ""), "retrying")
 		b.admit(second, ledger.Go)
+		first.Attempt = ledger.NewAttempt()
 		b.admit(first, ledger.Turn)
 		b.settle(settlement(second, ledger.End, tasks.Accepted), "accepted")
 		first.Attempt = ledger.NewAttempt()
@@ -405,7 +408,13 @@ func TestDeadIsReopenedByItsTask(t *testing.T) {
 		if got := b.admit(again, ledger.Go); got.Attempts != 1 {
 			b.t.Fatalf("%+v", got)
 		}
-		s := settlement(again, ledger.Retry, "") // the horizon counts from the replay
+		s := settlement(again, ledger.Retry, "")
+		s.HorizonBase = a.CreatedAt
+		b.settle(s, "dead") // so soon it may be a lost acknowledgement: no new horizon
+		b.ages(10 * time.Minute)
+		replay := admission(a.Ref)
+		b.admit(replay, ledger.Go)
+		s = settlement(replay, ledger.Retry, "") // the horizon counts from the replay
 		s.HorizonBase = a.CreatedAt
 		b.settle(s, "retrying")
 	})
@@ -417,6 +426,10 @@ func TestRelease(t *testing.T) {
 		b.admit(a, ledger.Go)
 		for range 2 {
 			b.settle(settlement(a, ledger.Release, ""), "retrying")
+		}
+		b.claim(a.Ref)
+		if rec := b.record(a.Ref); rec.Status != tasks.StatusQueued {
+			b.t.Fatalf("released: %+v", rec)
 		}
 		if got := b.admit(admission(a.Ref), ledger.Go); got.Attempts != 1 || got.Unknowns != 0 {
 			b.t.Fatalf("a released attempt left traces: %+v", got)
@@ -485,6 +498,9 @@ func TestCancel(t *testing.T) {
 		if got := b.admit(admission(queued), ledger.Ended); got.Changed {
 			b.t.Fatal("one cancellation was counted twice")
 		}
+		if ok, status := cancel(queued); !ok || status != "canceled" {
+			b.t.Fatal(ok, status)
+		}
 		sending := admission(ref("sending"))
 		b.admit(sending, ledger.Go)
 		if ok, status := cancel(sending.Ref); ok || status != "sending" {
@@ -493,6 +509,14 @@ func TestCancel(t *testing.T) {
 		b.settle(settlement(sending, ledger.Doubt, ""), "retrying")
 		if ok, status := cancel(sending.Ref); ok || status != "unknown" {
 			b.t.Fatal("what may have been delivered was called canceled:", ok, status)
+		}
+		for _, key := range b.keys() { // its task may wait for long in its queue
+			if ttl := b.rdb.PTTL(b.ctx, key).Val(); strings.Contains(key, ":r:") && b.rdb.Get(b.ctx, key).Val()[0] == 'u' && ttl < 40*24*time.Hour {
+				b.t.Errorf("stopped, and forgotten in %v", ttl)
+			}
+		}
+		if got := b.admit(admission(sending.Ref), ledger.Ended); got.Status != "unknown" || !got.Changed {
+			b.t.Fatalf("%+v", got)
 		}
 		done := admission(ref("done"))
 		b.admit(done, ledger.Go)
@@ -564,6 +588,131 @@ func TestNoOpenIDInKeysOrRecords(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A command that its client gave up can arrive after the settlement of the very
+// attempt it asked for: nobody would own what it lets in.
+func TestAdmissionOvertakenByItsSettlement(t *testing.T) {
+	each(t, func(b *bundle) {
+		for name, settle := range map[string]func(*ledger.Settlement){
+			"released": func(s *ledger.Settlement) { s.Next = ledger.Release },
+			"retrying": func(s *ledger.Settlement) { s.Next = ledger.Retry },
+			"doubt":    func(s *ledger.Settlement) { s.Next = ledger.Doubt },
+			"horizon":  func(s *ledger.Settlement) { s.Next, s.HorizonBase = ledger.Retry, time.Now().Add(-2*time.Hour) },
+			"dead":     func(s *ledger.Settlement) { s.Outcome = tasks.Dead },
+		} {
+			a := admission(ref(name))
+			b.claim(a.Ref)
+			b.admit(a, ledger.Go)
+			s := settlement(a, ledger.End, "")
+			settle(&s)
+			if _, err := b.l.Settle(b.ctx, s); err != nil {
+				b.t.Fatal(err)
+			}
+			before := b.record(a.Ref)
+			b.admit(a, ledger.Busy)
+			if after := b.record(a.Ref); after != before {
+				b.t.Errorf("%s: %+v became %+v", name, before, after)
+			}
+		}
+		unsent := admission(ref("never admitted")) // the release comes first
+		if _, err := b.l.Settle(b.ctx, settlement(unsent, ledger.Release, "")); err != nil {
+			b.t.Fatal(err)
+		}
+		b.admit(unsent, ledger.Busy)
+		b.admit(admission(unsent.Ref), ledger.Go)
+	})
+}
+
+// go-redis repeats a command whose reply was lost: the second answer is the first.
+func TestSettlementsRepeated(t *testing.T) {
+	each(t, func(b *bundle) {
+		over := time.Now().Add(-2 * time.Hour)
+		for name, change := range map[string]func(*ledger.Settlement){
+			"retry":            func(*ledger.Settlement) {},
+			"horizon":          func(s *ledger.Settlement) { s.HorizonBase = over },
+			"horizon no token": func(s *ledger.Settlement) { s.HorizonBase, s.Admitted = over, false },
+			"unlisted":         func(s *ledger.Settlement) { s.UnlistedLimit = 1 },
+			"doubt":            func(s *ledger.Settlement) { s.Next = ledger.Doubt },
+			"drop":             func(s *ledger.Settlement) { s.Next, s.DropAfterUnknown = ledger.Doubt, true },
+			"dead":             func(s *ledger.Settlement) { s.Next, s.Outcome = ledger.End, tasks.Dead },
+			"rejected":         func(s *ledger.Settlement) { s.Next, s.Outcome = ledger.End, tasks.Rejected },
+			"release":          func(s *ledger.Settlement) { s.Next = ledger.Release },
+		} {
+			a := admission(ref(name))
+			s := settlement(a, ledger.Retry, "")
+			change(&s)
+			if s.Admitted {
+				b.admit(a, ledger.Go)
+			}
+			first, err := b.l.Settle(b.ctx, s)
+			if err != nil || !first.Applied {
+				b.t.Fatal(name, first, err)
+			}
+			if again, err := b.l.Settle(b.ctx, s); err != nil || again != first {
+				b.t.Errorf("%s: first %+v, again %+v, %v", name, first, again, err)
+			}
+		}
+	})
+}
+
+// A worker whose clock is ahead brings tasks back too early.
+func TestDelayGoesByRedis(t *testing.T) {
+	each(t, func(b *bundle) {
+		a := admission(ref("early"))
+		b.admit(a, ledger.Go)
+		s := settlement(a, ledger.Retry, "")
+		s.Delay = time.Minute
+		b.settle(s, "retrying")
+		if got := b.admit(admission(a.Ref), ledger.Wait); got.Wait < 59*time.Second || got.Wait > time.Minute {
+			b.t.Fatalf("%+v", got)
+		}
+		soon := admission(ref("soon"))
+		b.admit(soon, ledger.Go)
+		s = settlement(soon, ledger.Retry, "")
+		s.Delay = 900 * time.Millisecond // asynq's times are whole seconds
+		b.settle(s, "retrying")
+		b.admit(admission(soon.Ref), ledger.Go)
+	})
+}
+
+func TestRecordOfALaterVersion(t *testing.T) {
+	each(t, func(b *bundle) {
+		a := admission(ref("x"))
+		b.claim(a.Ref)
+		b.admit(a, ledger.Go)
+		for _, key := range b.keys() {
+			if strings.Contains(key, ":r:") {
+				b.rdb.Set(b.ctx, key, "P;s;1", time.Hour)
+			}
+		}
+		if _, err := b.l.Admit(b.ctx, admission(a.Ref)); !errors.Is(err, ledger.ErrNewer) {
+			b.t.Error(err)
+		}
+		if _, err := b.l.Settle(b.ctx, settlement(a, ledger.Retry, "")); !errors.Is(err, ledger.ErrNewer) {
+			b.t.Error(err)
+		}
+		if _, err := b.l.Lookup(b.ctx, app, "x"); !errors.Is(err, ledger.ErrNewer) {
+			b.t.Error(err)
+		}
+	})
+}
+
+// ages moves a record's past further back.
+func (b *bundle) ages(d time.Duration) {
+	b.t.Helper()
+	for _, key := range b.keys() {
+		f := strings.Split(b.rdb.Get(b.ctx, key).Val(), ";")
+		if !strings.Contains(key, ":r:") {
+			continue
+		}
+		created, err := strconv.ParseInt(f[7], 10, 64)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		f[7] = strconv.FormatInt(created-d.Milliseconds(), 10)
+		b.rdb.Set(b.ctx, key, strings.Join(f, ";"), time.Hour)
+	}
 }
 
 func (b *bundle) keys() []string {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +40,7 @@ var statusOf = map[string]tasks.Status{
 	"C": tasks.Status(tasks.Canceled),
 	"c": tasks.Status(tasks.Canceled),
 	"U": tasks.Status(tasks.Unknown),
+	"u": tasks.Status(tasks.Unknown),
 	"D": tasks.Status(tasks.Dead),
 }
 
@@ -80,9 +80,12 @@ func parseRecord(text string) (Record, error) {
 	}
 	status, ok := statusOf[field(0)]
 	if !ok {
-		return Record{}, fmt.Errorf("ledger: a record has no known state")
+		return Record{}, ErrNewer
 	}
 	created := number(7)
+	if status == tasks.StatusRetrying && number(2) == 0 && number(3) == 0 && field(12) == "" {
+		status = tasks.StatusQueued // let in once and released: no attempt was made
+	}
 	return Record{
 		Kind:      kindOf(field(1)),
 		Status:    status,

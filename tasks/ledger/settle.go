@@ -45,6 +45,8 @@ type Settlement struct {
 	// long after it a failed attempt is the last. Horizon 0: this failure ends nothing.
 	HorizonBase time.Time
 	Horizon     time.Duration
+	// Delay is how long the next attempt has to wait, on Redis's clock.
+	Delay time.Duration
 	// UnlistedLimit ends the notification with its n-th failure of this sort. 0: no limit.
 	UnlistedLimit int
 }
@@ -70,7 +72,7 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 		s.Attempt, flag(s.Admitted), string(s.Next), letterOf[s.Outcome],
 		s.MsgID, errcodeField(s.Errcode), string(s.Reason), cleanDetail(s.Detail),
 		kindLetter[s.Kind], unixMilli(s.CreatedAt), flag(s.DropAfterUnknown),
-		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit,
+		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
 	}
 	r, err := l.settle(ctx, s, keys, args)

@@ -61,7 +61,7 @@ func (l *Ledger) CancelKnown(ctx context.Context, app, id string, kind tasks.Kin
 
 func (l *Ledger) cancel(ctx context.Context, tag, id string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
 	r, err := l.run(ctx, cancelScript, []string{l.recordKey(tag, id)},
-		kindLetter[kind], unixMilli(created), openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds())
+		kindLetter[kind], unixMilli(created), openTTL.Milliseconds())
 	if err != nil {
 		return false, "", fmt.Errorf("ledger: cancel: %w", err)
 	}

@@ -127,11 +127,17 @@ func (l *loader) timeoutChain(c *Config) {
 	if l.sound("SHUTDOWN_TIMEOUT") && c.ShutdownTimeout <= tasks.TaskTimeout {
 		l.add("SHUTDOWN_TIMEOUT", fmt.Sprintf("must be above %v, the longest a task may run", tasks.TaskTimeout))
 	}
+	// asynq brings a dead worker's task back after up to two minutes: the outcome must still be known.
+	if l.sound("DEDUPE_WINDOW") && c.DedupeWindow < minDedupeWindow {
+		l.add("DEDUPE_WINDOW", fmt.Sprintf("must be at least %v: a shorter memory lets a task that comes back be sent twice", minDedupeWindow))
+	}
 	// A token lives 7200 s and is replaced in its last five minutes.
 	if l.sound("TOKEN_REFRESH_EVERY") && (c.TokenRefreshEvery < time.Minute || c.TokenRefreshEvery > 115*time.Minute) {
 		l.add("TOKEN_REFRESH_EVERY", "must be between 1m and 115m: a token lives two hours")
 	}
 }
+
+const minDedupeWindow = 10 * time.Minute
 
 // minPassword keeps a password worth its name, and long enough that blanking it
 // in logs does not blank everything else.

@@ -31,7 +31,7 @@ func TestHostileValues(t *testing.T) {
 		"CONCURRENCY":         {canary, "0", "-1", "1025", "1e3", "64 ", "99999999999999999999"},
 		"HTTP_TIMEOUT":        {canary, "10", "0s", "-1s", "20s", "1h", "1d" + canary, "-1d", "d", "99999999999999999999d", "65535d"},
 		"SHUTDOWN_TIMEOUT":    {canary, "25s", "0"},
-		"DEDUPE_WINDOW":       {canary, "0s", "1d-1h", "3651d"},
+		"DEDUPE_WINDOW":       {canary, "0s", "9m59s", "1d-1h", "3651d"},
 		"RETRY_HORIZON":       {canary, "-24h"},
 		"DEAD_RETENTION":      {canary, "30 d", "0d", "1.5d"},
 		"TOKEN_REFRESH_EVERY": {canary, "59s", "116m"},

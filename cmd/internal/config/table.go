@@ -135,8 +135,8 @@ var meanings = map[string]meaning{
 		"收到停止信号后，运行中任务最多还能执行多久，须大于 25s。",
 	},
 	"DEDUPE_WINDOW": {
-		"How long an id is remembered after its outcome.",
-		"有了结果之后，消息 id 还会被记住多久（用于去重）。",
+		"How long an id is remembered after its outcome, at least 10m.",
+		"有了结果之后，消息 id 还会被记住多久（用于去重），至少 10m。",
 	},
 	"RETRY_HORIZON": {
 		"How long a notification is attempted.",
@@ -151,8 +151,8 @@ var meanings = map[string]meaning{
 		"access_token 的刷新间隔，1m 到 115m。",
 	},
 	"TIMEZONE": {
-		"Time zone of the schedule.",
-		"定时任务使用的时区。",
+		"Time zone of daily jobs; this version has none yet.",
+		"每日任务使用的时区；当前版本还没有每日任务。",
 	},
 	"LOG_LEVEL": {
 		"`debug`, `info`, `warn` or `error`.",

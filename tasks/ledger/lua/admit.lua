@@ -24,9 +24,14 @@ end
 
 if r.state == 'c' then
   return finish('C')
+elseif r.state == 'u' then
+  return finish('U')
 end
-if r.state == 'D' then -- a replay: a dead record's task came again
-  r.state, r.base, r.attempts, r.unlisted = 'R', now, 0, 0
+if r.attempt == attempt and r.state ~= 'S' then -- delayed on its way, and overtaken by its own settlement: nobody waits for the answer
+  return answer('busy', 1000, 0)
+end
+if r.state == 'D' then
+  reopen(r, now)
 elseif final(r) then
   return answer('ended', 0, 0)
 end
@@ -43,12 +48,16 @@ if r.state == 'S' then
     return finish('U', 'worker_died')
   end
   close(r, 'R')
-  r.reason = 'worker_died'
+  r.reason, r.due = 'worker_died', 0
   save(KEYS[1], r, now, open_ttl)
 end
 
 if send_at > now then
   return answer('wait', send_at - now, 0)
+end
+-- Brought back too early, by a worker whose clock is ahead. asynq's times are whole seconds.
+if r.state == 'R' and r.due > now + 1000 then
+  return answer('wait', r.due - now, 0)
 end
 if not_after > 0 and now > not_after then
   if r.unknowns > 0 then
@@ -63,6 +72,6 @@ if holder and holder ~= attempt then
 end
 redis.call('SET', KEYS[2], attempt, 'PX', lease)
 
-r.state, r.attempt, r.lease, r.attempts = 'S', attempt, now + lease, r.attempts + 1
+r.state, r.attempt, r.lease, r.attempts, r.due = 'S', attempt, now + lease, r.attempts + 1, 0
 save(KEYS[1], r, now, open_ttl)
 return answer('go', 0, 0)

@@ -1,8 +1,8 @@
 -- What every script shares: the clock and the record's text form (see doc.go).
 
 local FIELDS = {'state', 'kind', 'attempts', 'unknowns', 'unlisted', 'attempt', 'lease', 'created', 'age', 'base',
-                'msgid', 'errcode', 'reason', 'detail'}
-local NUMBERS = {attempts = true, unknowns = true, unlisted = true, lease = true, created = true, age = true, base = true}
+                'msgid', 'errcode', 'reason', 'detail', 'due'}
+local NUMBERS = {attempts = true, unknowns = true, unlisted = true, lease = true, created = true, age = true, base = true, due = true}
 
 local function millis()
   local t = redis.call('TIME')
@@ -62,5 +62,18 @@ end
 
 -- close ends the attempt in flight, if any, and sets the state.
 local function close(r, state)
-  r.state, r.attempt, r.lease = state, '', 0
+  r.state, r.attempt, r.lease, r.due = state, '', 0, 0
+end
+
+-- RECOVERY is how long asynq may take to bring a dead worker's task back, with room to spare.
+local RECOVERY = 300000
+
+-- reopen takes a dead record up again, because its task came. Soon after its death that may be no replay but a lost
+-- acknowledgement: then one more attempt does not begin another horizon.
+local function reopen(r, now)
+  if now - r.created - r.age > RECOVERY then
+    r.base = now
+  end
+  close(r, 'R')
+  r.attempts, r.unlisted = 0, 0
 end

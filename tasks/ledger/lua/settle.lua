@@ -7,7 +7,8 @@ local kind, created = ARGV[9], ARGV[10]
 local drop = ARGV[11] == '1'
 local horizon_base, horizon = tonumber(ARGV[12]), tonumber(ARGV[13])
 local unlisted_limit = tonumber(ARGV[14])
-local open_ttl, end_ttl, dead_ttl = ARGV[15], ARGV[16], ARGV[17]
+local delay = tonumber(ARGV[15])
+local open_ttl, end_ttl, dead_ttl = ARGV[16], ARGV[17], ARGV[18]
 
 local now = millis()
 local r = load(KEYS[1])
@@ -39,13 +40,13 @@ if admitted and redis.call('GET', KEYS[2]) == attempt then
 end
 
 if found and not admitted then
-  if r.state == 'c' then -- its task was met
-    close(r, 'C')
+  if r.state == 'c' or r.state == 'u' then -- its task was met
+    close(r, string.upper(r.state))
     write()
     return answer(1, 0)
   end
-  if r.state == 'D' then -- a replay that cannot be admitted yet
-    r.state, r.base, r.attempts, r.unlisted = 'R', now, 0, 0
+  if r.state == 'D' and r.attempt ~= attempt then -- its task came, and cannot be admitted yet
+    reopen(r, now)
   end
 end
 
@@ -57,7 +58,7 @@ elseif found then
 end
 
 if not ours then
-  if r.state == 'R' and r.attempt == attempt then -- our own command, repeated
+  if r.attempt == attempt and r.state ~= 'S' then -- our own command, repeated
     return answer(1, 0)
   end
   if verb == 'end' and r.state == outcome and r.msgid == msgid and r.errcode == errcode then
@@ -74,13 +75,8 @@ if not ours then
 end
 
 if verb == 'release' then -- admitted, but no request was written
-  r.attempts = r.attempts - 1
-  if r.attempts < 1 and r.unknowns == 0 and r.errcode == '' and r.reason == '' then
-    r.state = 'R'
-    redis.call('DEL', KEYS[1])
-    return answer(1, 0)
-  end
-  r.state, r.lease = 'R', 0
+  r.attempts = math.max(0, r.attempts - 1)
+  r.state, r.attempt, r.lease = 'R', attempt, 0 -- it remembers the attempt, whose admission may still be on its way
   write()
   return answer(1, 0)
 end
@@ -92,14 +88,17 @@ note()
 
 if verb == 'end' then
   close(r, outcome)
+  if outcome == 'D' then
+    r.attempt = attempt -- its admission may still be on its way, and is no replay
+  end
   r.msgid = msgid
   write()
   return answer(1, 0)
 end
 
--- What is not over waits as retrying and remembers its attempt, so that a
--- repeated command is recognised.
-r.state, r.attempt, r.lease = 'R', attempt, 0
+-- What is not over waits as retrying. It remembers its attempt, as what ends here does, so that a repeated command is
+-- recognised.
+r.state, r.lease, r.due = 'R', 0, now + delay
 if verb == 'unknown' then
   r.unknowns = r.unknowns + 1
   if drop or r.unknowns > 1 then
@@ -117,5 +116,6 @@ if r.state == 'R' and horizon > 0 and now > math.max(horizon_base, r.base) + hor
   close(r, 'D')
   r.reason = 'horizon'
 end
+r.attempt = attempt
 write()
 return answer(1, 0)

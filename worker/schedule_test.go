@@ -1,0 +1,58 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/taskstest"
+)
+
+// A slot is run once, whoever enqueued it again; a last run that lies in the
+// future, or was written under another period, holds nothing up.
+func TestJobsRunOncePerSlot(t *testing.T) {
+	t.Parallel()
+	rdb := taskstest.StartRedis(t).Client(t)
+	ran := 0
+	j := &jobs{
+		run:  map[string]func(context.Context, tasks.JobTask) error{tasks.JobRefreshToken: func(context.Context, tasks.JobTask) error { ran++; return nil }},
+		runs: newRuns(rdb, ""),
+		log:  slog.New(slog.DiscardHandler),
+	}
+	now := time.Now()
+	for _, c := range []struct {
+		slot time.Time
+		want int
+	}{
+		{now.Add(-2 * time.Hour), 1}, {now.Add(-2 * time.Hour), 1}, {now.Add(-time.Hour), 2}, {now.Add(-90 * time.Minute), 2},
+		{now.Add(24 * time.Hour), 3}, // by a clock that is ahead
+		{now, 4}, {now, 4},
+	} {
+		if err := j.runOnce(t.Context(), tasks.JobTask{Job: tasks.JobRefreshToken, App: "wx1", Slot: c.slot.UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+		if ran != c.want {
+			t.Fatalf("after slot %v: ran %d times, want %d", c.slot.Sub(now), ran, c.want)
+		}
+	}
+	if err := rdb.HSet(t.Context(), "wxn:jobs", tasks.JobRefreshToken+":wx1", "nonsense").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.runOnce(t.Context(), tasks.JobTask{Job: tasks.JobRefreshToken, App: "wx1", Slot: now.UnixMilli()}); err != nil || ran != 5 {
+		t.Fatal(ran, err)
+	}
+}
+
+func TestWithin(t *testing.T) {
+	t.Parallel()
+	if !within(time.Minute, func() {}) {
+		t.Error("it returned in time")
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	if within(time.Millisecond, func() { <-stop }) {
+		t.Error("it did not return")
+	}
+}
