@@ -22,6 +22,7 @@ const (
 	EnqueueConflict    = "conflict"    // the same id with other content was there already
 	EnqueueInvalid     = "invalid"     // refused by validation
 	EnqueueUnavailable = "unavailable" // Redis did not take it in time
+	EnqueueFailed      = "failed"      // any other reason
 )
 
 // Reasons to leave a task alone, for [Metrics.SetAside].
@@ -118,7 +119,7 @@ type vocabularies struct {
 
 // init fills in the values that this package fixes.
 func (k *vocabularies) init() {
-	k.enqueueResults.add(EnqueueAccepted, EnqueueDuplicate, EnqueueConflict, EnqueueInvalid, EnqueueUnavailable)
+	k.enqueueResults.add(EnqueueAccepted, EnqueueDuplicate, EnqueueConflict, EnqueueInvalid, EnqueueUnavailable, EnqueueFailed)
 	k.setAsideReasons.add(SetAsideGarbage, SetAsideForeign, SetAsideNewer, SetAsideIDConflict)
 }
 

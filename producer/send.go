@@ -98,6 +98,8 @@ func (c *Client) queuedEarlier(ctx context.Context, e tasks.Envelope) (Receipt, 
 func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Receipt, error) {
 	err := c.tasks.Enqueue(ctx, e)
 	switch {
+	case err == nil && given:
+		return c.overtaken(ctx, e)
 	case err == nil:
 		return stored(e), nil
 	case errors.Is(err, tasks.ErrDuplicate) && !given:
@@ -112,6 +114,22 @@ func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Rec
 	default:
 		return Receipt{}, unavailable(ctx, err)
 	}
+}
+
+// overtaken looks once more after storing: an earlier one with this id may have
+// been queued at the first look and have ended before the task was stored. Then
+// the worker will drop this task, and the caller hears of the earlier one.
+func (c *Client) overtaken(ctx context.Context, e tasks.Envelope) (Receipt, error) {
+	known, err := c.ledger.Lookup(ctx, e.App, e.ID)
+	switch {
+	case err != nil: // nothing there, or nobody can tell: the task is stored in any case
+		return stored(e), nil
+	case known.Hash != e.Hash:
+		return Receipt{}, ErrConflict
+	case known.Record != nil && known.Record.Status.Final() && known.Record.CreatedAt.Before(e.EnqueuedAt.Truncate(time.Millisecond)):
+		return duplicate(e, known.Record.Status), nil
+	}
+	return stored(e), nil
 }
 
 func (c *Client) ended(ctx context.Context, e tasks.Envelope) (Receipt, error) {

@@ -62,7 +62,7 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		ref:      ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID},
 		id:       ledger.NewAttempt(),
 	}
-	err := d.ledger.Claim(ctx, a.ref, e.Hash)
+	err := d.claim(ctx, a)
 	if errors.Is(err, ledger.ErrConflict) {
 		return d.conflict(a)
 	}
@@ -85,6 +85,18 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		return err
 	}
 	return d.finish(a, d.call(ctx, a, t))
+}
+
+// claim ties the id to its content. While Redis is away it waits for it, as long as
+// the run may last: a task that is let go then cannot be written back by asynq
+// and stays away until asynq finds it, which takes up to two minutes.
+func (d *delivery) claim(ctx context.Context, a *attempt) error {
+	for {
+		err := d.ledger.Claim(ctx, a.ref, a.Hash)
+		if err == nil || errors.Is(err, ledger.ErrConflict) || !pause(ctx, jitter(redisPause, 0.5)) {
+			return err
+		}
+	}
 }
 
 // overdue ends what has expired without waiting for a token, which may not come.
@@ -120,6 +132,9 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 			return err
 		}
 		d.metrics.Admission(string(a.admitted.Verdict))
+		if a.admitted.Died {
+			d.metrics.Attempt(d.app, string(a.Kind), string(errcode.Unknown))
+		}
 		switch v := a.admitted; v.Verdict {
 		case ledger.Go:
 			d.observeStart(a)
@@ -143,16 +158,16 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 	}
 }
 
-// admitTries is how often an admission is asked for before the task is let go.
-const admitTries = 3
+// redisPause is about how long a handler waits before it asks Redis again.
+const redisPause = 300 * time.Millisecond
 
-// askLedger repeats an admission whose answer got lost; the attempt's id makes
-// that safe. If it stays lost, the attempt may be recorded as admitted: it is
-// released, so that its lease does not end as an unknown outcome.
+// askLedger repeats an admission whose answer got lost, like claim; the attempt's
+// id makes that safe. If it stays lost, the attempt may be recorded as admitted:
+// it is released, so that its lease does not end as an unknown outcome.
 func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 	a.began = time.Now()
 	var err error
-	for range admitTries {
+	for {
 		a.admitted, err = d.ledger.Admit(ctx, ledger.Admission{
 			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
 			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
@@ -164,12 +179,11 @@ func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 		if errors.Is(err, ledger.ErrNewer) {
 			return d.newer(err)
 		}
-		if !pause(ctx, jitter(100*time.Millisecond, 0.5)) {
-			break
+		if !pause(ctx, jitter(redisPause, 0.5)) {
+			d.release(a)
+			return redisAway(err)
 		}
 	}
-	d.release(a)
-	return redisAway(err)
 }
 
 func (d *delivery) lease() time.Duration { return d.httpTimeout + tasks.LeaseMargin }

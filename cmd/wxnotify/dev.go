@@ -52,6 +52,7 @@ type dev struct {
 	metrics    *metrics.Metrics
 	client     *producer.Client
 	gateway    string
+	admin      string
 	dashboard  string
 	sandbox    string
 	unfinished []func()
@@ -119,10 +120,11 @@ func (d *dev) wireWorker() (boot.Part, error) {
 		return boot.Part{}, err
 	}
 	d.unfinished = append(d.unfinished, func() { _ = w.close() })
-	admin, err := adminPart(d.config, d.log, d.metrics, w.worker.Ready)
+	admin, addr, err := adminPart(d.config, d.log, d.metrics, w.worker.Ready)
 	if err != nil {
 		return boot.Part{}, err
 	}
+	d.admin = "http://" + local(addr)
 	return together("worker", d.log, admin, w.part()), nil
 }
 
@@ -207,12 +209,11 @@ func (d *dev) printWelcome(w io.Writer) {
 	if key != devGatewayKey {
 		key = "$KEY" // a real key does not belong on a screen
 	}
-	admin := "http://" + local(d.config.AdminAddr)
 	rows := [][2]string{
 		{"Gateway", d.gateway + "  (key: " + key + ")"},
 		{"OpenAPI", d.gateway + "/v1/openapi.json"},
 		{"Dashboard", d.dashboard},
-		{"Metrics", admin + "/metrics"},
+		{"Metrics", d.admin + "/metrics"},
 		{"Redis", d.redisNote()},
 	}
 	if d.sandbox != "" {

@@ -24,7 +24,7 @@ func (*gatewayCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	admin, err := adminPart(c, log, m, gatewayReady(client, m))
+	admin, _, err := adminPart(c, log, m, gatewayReady(client, m))
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}

@@ -67,13 +67,13 @@ func appIDs(c *config.Config) []string {
 }
 
 // adminPart serves metrics and health. ready says whether the process may get work.
-func adminPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, error) {
+func adminPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, string, error) {
 	s, err := boot.ListenHTTP("admin", c.AdminAddr, metrics.AdminMux(m, ready), boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
 	if err != nil {
-		return boot.Part{}, err
+		return boot.Part{}, "", err
 	}
 	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz")
-	return s.Part(), nil
+	return s.Part(), s.Addr(), nil
 }
 
 // workerParts wires a worker with what it owns.

@@ -19,7 +19,7 @@ func (*workerCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	admin, err := adminPart(c, log, m, w.worker.Ready)
+	admin, _, err := adminPart(c, log, m, w.worker.Ready)
 	if err != nil {
 		return w.abandon(err)
 	}

@@ -64,7 +64,10 @@ type Admitted struct {
 	Wait time.Duration
 	// Changed says that this very admission wrote the outcome.
 	Changed bool
-	Reason  errcode.Reason
+	// Died says that this very admission found an earlier attempt dead with its
+	// worker: nobody knows what became of it.
+	Died   bool
+	Reason errcode.Reason
 }
 
 // Admit decides, in one step on Redis's clock, whether the attempt may call. The
@@ -84,7 +87,7 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 	}
 	answer := Admitted{
 		Verdict: Verdict(r.text(0)), Status: status, Attempts: int(r.number(2)), Unknowns: int(r.number(3)),
-		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)),
+		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)), Died: r.number(7) == 1,
 	}
 	if answer.Verdict == Ended && answer.Changed {
 		l.keep(ctx, a.Ref, status)

@@ -249,14 +249,14 @@ func TestDeadWorkerIsAnUnknownAnswer(t *testing.T) {
 		a := admission(ref("resend"))
 		b.claim(a.Ref)
 		again := b.dies(a)
-		if again.Verdict != ledger.Go || again.Unknowns != 1 || again.Attempts != 2 {
+		if again.Verdict != ledger.Go || again.Unknowns != 1 || again.Attempts != 2 || !again.Died {
 			b.t.Fatalf("after one death %+v", again)
 		}
 		drop := admission(ref("drop"))
 		drop.DropAfterUnknown = true
 		b.claim(drop.Ref)
 		got := b.dies(drop)
-		if got.Verdict != ledger.Ended || got.Status != "unknown" || !got.Changed || got.Reason != errcode.ReasonWorkerDied {
+		if got.Verdict != ledger.Ended || got.Status != "unknown" || !got.Changed || !got.Died || got.Reason != errcode.ReasonWorkerDied {
 			b.t.Fatalf("after one death with drop %+v", got)
 		}
 	})

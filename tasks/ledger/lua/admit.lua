@@ -8,9 +8,10 @@ local open_ttl, end_ttl = ARGV[8], ARGV[9]
 
 local now = millis()
 local r = load(KEYS[1]) or new(kind, created)
+local died = 0 -- an earlier attempt ended with its worker, and this admission is the first to see it
 
 local function answer(verdict, wait, changed)
-  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason}
+  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason, died}
 end
 
 local function finish(state, reason)
@@ -43,7 +44,7 @@ if r.state == 'S' then
   if r.lease > now then
     return answer('busy', r.lease - now, 0)
   end
-  r.unknowns = r.unknowns + 1
+  r.unknowns, died = r.unknowns + 1, 1
   if drop or r.unknowns > 1 then
     return finish('U', 'worker_died')
   end
