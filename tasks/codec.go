@@ -81,20 +81,29 @@ func Decode(taskType string, payload []byte) (Envelope, error) {
 	if !ours {
 		return Envelope{}, ErrForeign
 	}
+	var w wire
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return Envelope{}, unreadable(payload)
+	}
+	if w.V > Version || !known(Kind(name)) {
+		return Envelope{}, ErrNewer
+	}
+	return w.envelope(Kind(name))
+}
+
+// unreadable tells garbage from what a newer version wrote: it may have changed
+// the type of any field but the version's.
+func unreadable(payload []byte) error {
 	var version struct {
 		V int `json:"v"`
 	}
 	if err := json.Unmarshal(payload, &version); err != nil {
-		return Envelope{}, fmt.Errorf("%w: no JSON object with a version", ErrGarbage)
+		return fmt.Errorf("%w: no JSON object with a version", ErrGarbage)
 	}
-	if version.V > Version || !known(Kind(name)) {
-		return Envelope{}, ErrNewer
+	if version.V > Version {
+		return ErrNewer
 	}
-	var w wire
-	if err := json.Unmarshal(payload, &w); err != nil {
-		return Envelope{}, fmt.Errorf("%w: a field has the wrong type", ErrGarbage)
-	}
-	return w.envelope(Kind(name))
+	return fmt.Errorf("%w: a field has the wrong type", ErrGarbage)
 }
 
 func (w wire) envelope(kind Kind) (Envelope, error) {

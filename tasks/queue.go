@@ -74,8 +74,11 @@ const noRetryLimit = math.MaxInt32
 
 // LanePolicy is how a worker serves a lane.
 type LanePolicy struct {
-	// TaskCheckInterval is how often an idle server looks for a task. asynq
-	// sleeps between half and one and a half of it.
+	// Dequeuers is how many asynq servers share the lane: one server takes tasks
+	// one after the other, a round trip each, whatever its concurrency.
+	Dequeuers int
+	// TaskCheckInterval is how often each of them looks for a task while there is
+	// none. asynq sleeps between half and one and a half of it.
 	TaskCheckInterval time.Duration
 	// DelayedTaskCheckInterval is how often tasks whose time has come are
 	// moved to the queue.
@@ -87,17 +90,17 @@ type LanePolicy struct {
 func (p Priority) Policy() LanePolicy {
 	switch p {
 	case Critical:
-		return LanePolicy{TaskCheckInterval: 20 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
+		return LanePolicy{Dequeuers: 1, TaskCheckInterval: 20 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
 	case Bulk:
-		return LanePolicy{TaskCheckInterval: 200 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
+		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 800 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
 	default:
-		return LanePolicy{TaskCheckInterval: 24 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
+		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 52 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
 	}
 }
 
 // SystemPolicy is how the queue of scheduled tasks is served.
 func SystemPolicy() LanePolicy {
-	return LanePolicy{TaskCheckInterval: 500 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
+	return LanePolicy{Dequeuers: 1, TaskCheckInterval: 500 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
 }
 
 // notificationOptions are the asynq options of a notification's task.

@@ -63,7 +63,7 @@ func connectSingle(url string, o RedisOptions) (redis.UniversalClient, error) {
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
 	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
-	opt.MaintNotificationsConfig = noMaintNotifications()
+	opt.MaintNotificationsConfig, opt.Protocol = noMaintNotifications(), protocol
 	return redis.NewClient(opt), nil
 }
 
@@ -75,6 +75,7 @@ func connectSentinel(url string, o RedisOptions) (redis.UniversalClient, error) 
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
 	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
+	opt.Protocol = protocol
 	return redis.NewFailoverClient(opt), nil
 }
 
@@ -86,7 +87,7 @@ func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
 	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
-	opt.MaintNotificationsConfig = noMaintNotifications()
+	opt.MaintNotificationsConfig, opt.Protocol = noMaintNotifications(), protocol
 	return redis.NewClusterClient(opt), nil
 }
 
@@ -94,10 +95,33 @@ func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
 // are enough, and a caller should not wait for both.
 const dialTries = 1
 
+// protocol is RESP2: nothing here needs what RESP3 adds, and with it the client
+// looks for pushed messages before every answer.
+const protocol = 2
+
 // noMaintNotifications switches off a handshake that only Redis Enterprise
 // answers; elsewhere it costs a round trip per connection and logs.
 func noMaintNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// Batching returns a face of rdb that sends the commands of many goroutines
+// together, which saves a busy worker most of its system calls and, over a
+// network, its round trips. A lone command goes at once. A context does not bound
+// a command there; the client's timeouts do. The face ends with rdb. A client
+// that has no such face is returned as it is.
+func Batching(rdb redis.UniversalClient) redis.UniversalClient {
+	client, able := rdb.(interface {
+		AutoPipeline() (*redis.AutoPipeliner, error)
+	})
+	if !able {
+		return rdb
+	}
+	batching, err := client.AutoPipeline()
+	if err != nil { // only for options that ConnectRedis does not set, or a closed client
+		return rdb
+	}
+	return batching
 }
 
 // CheckRedisURL reports whether ConnectRedis would take url, without a client.

@@ -45,17 +45,28 @@ func (p *pulse) DialHook(next redis.DialHook) redis.DialHook {
 
 // ProcessPipelineHook implements redis.Hook.
 func (p *pulse) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error { return next(ctx, cmds) }
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			p.observe(cmd, cmd.Err())
+		}
+		return err
+	}
 }
 
 // ProcessHook implements redis.Hook.
 func (p *pulse) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		if err == nil || errors.Is(err, redis.Nil) {
-			p.beat(cmd.Args())
-		}
+		p.observe(cmd, err)
 		return err
+	}
+}
+
+// observe counts an answer, also the one that there is no task.
+func (p *pulse) observe(cmd redis.Cmder, err error) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		p.beat(cmd.Args())
 	}
 }
 

@@ -127,9 +127,10 @@ func (d *delivery) observeEnd(a *attempt, o tasks.Outcome, result answer) {
 	if o == tasks.Dead || o == tasks.Unknown {
 		level = slog.LevelWarn
 	}
-	d.log.Log(context.Background(), level, "notification ended",
-		"app", d.app, "id", a.ID, "kind", a.Kind, "outcome", o, "errcode", result.errcode, "reason", result.reason,
-		"msgid", result.msgID, "attempts", a.admitted.Attempts)
+	d.log.LogAttrs(context.Background(), level, "notification ended",
+		slog.String("app", d.app), slog.String("id", a.ID), slog.String("kind", string(a.Kind)),
+		slog.String("outcome", string(o)), slog.Int("errcode", result.errcode), slog.String("reason", string(result.reason)),
+		slog.String("msgid", result.msgID), slog.Int("attempts", a.admitted.Attempts))
 }
 
 // explain says in a few words why an attempt failed, for the dashboard.

@@ -69,14 +69,17 @@ func (c Config) Check() error {
 
 // Worker serves the queues of its apps.
 type Worker struct {
-	cfg     Config
-	pulse   *pulse
+	cfg   Config
+	pulse *pulse
+	// queues is the connection of the asynq servers: cfg.Redis, batching.
+	queues  redis.UniversalClient
 	servers []*asynq.Server
 	mux     []asynq.Handler
 	tasks   *tasks.Client
 	served  *tasks.Served
 	// endLife ends what is still trying to record an outcome.
 	endLife context.CancelFunc
+	crew    *crew
 	// running counts handlers, those too that asynq no longer waits for.
 	running sync.WaitGroup
 }
@@ -93,8 +96,10 @@ func New(cfg Config) (*Worker, error) {
 		tasks:   tasks.NewClient(cfg.Redis, cfg.Namespace),
 		served:  tasks.NewServed(cfg.Redis, cfg.Namespace),
 		endLife: endLife,
+		crew:    newCrew(),
 	}
 	cfg.Redis.AddHook(w.pulse)
+	w.queues = tasks.Batching(cfg.Redis)
 	for _, app := range cfg.Apps {
 		d := w.delivery(life, app)
 		for _, lane := range tasks.Priorities() {
@@ -120,10 +125,10 @@ func (w *Worker) delivery(life context.Context, app App) *delivery {
 	}
 }
 
-// addLane adds the server of one app's lane.
+// addLane adds the servers of one app's lane.
 func (w *Worker) addLane(app string, lane tasks.Priority, d *delivery) {
 	b := &binder{app: app, lane: lane, deliver: d.deliver, metrics: w.cfg.Metrics, log: w.cfg.Logger}
-	w.addServer(w.cfg.Namespace.Queue(app, lane), lane.Policy(), w.cfg.Concurrency, b)
+	w.addServers(w.cfg.Namespace.Queue(app, lane), lane.Policy(), w.cfg.Concurrency, b)
 }
 
 // systemConcurrency is how many scheduled jobs run at once.
@@ -136,16 +141,33 @@ func (w *Worker) addSystem() {
 		metrics: w.cfg.Metrics,
 		log:     w.cfg.Logger,
 	}
-	w.addServer(w.cfg.Namespace.SystemQueue(), tasks.SystemPolicy(), systemConcurrency, j)
+	w.addServers(w.cfg.Namespace.SystemQueue(), tasks.SystemPolicy(), systemConcurrency, j)
 }
 
 // janitorInterval is how often asynq deletes finished tasks whose retention is
 // over; only scheduled jobs leave any.
 const janitorInterval = time.Minute
 
-func (w *Worker) addServer(queue string, p tasks.LanePolicy, concurrency int, h asynq.Handler) {
+// spareForward is how often the further servers of a lane move tasks whose time
+// has come; the first does it for all.
+const spareForward = 10 * time.Second
+
+// addServers adds the servers of one queue. They share its handlers' number.
+func (w *Worker) addServers(queue string, p tasks.LanePolicy, concurrency int, h asynq.Handler) {
 	w.pulse.watch(queue)
-	w.servers = append(w.servers, asynq.NewServerFromRedisClient(w.cfg.Redis, asynq.Config{
+	n := min(p.Dequeuers, concurrency)
+	for i := range n {
+		share := (concurrency + i) / n // adds up to concurrency
+		if i > 0 {
+			p.DelayedTaskCheckInterval = spareForward
+		}
+		w.servers = append(w.servers, w.newServer(queue, p, share))
+		w.mux = append(w.mux, w.counted(h))
+	}
+}
+
+func (w *Worker) newServer(queue string, p tasks.LanePolicy, concurrency int) *asynq.Server {
+	return asynq.NewServerFromRedisClient(w.queues, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{queue: 1},
 		TaskCheckInterval:        p.TaskCheckInterval,
@@ -155,8 +177,7 @@ func (w *Worker) addServer(queue string, p tasks.LanePolicy, concurrency int, h 
 		Logger:                   w.cfg.AsynqLogger,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout,
 		JanitorInterval:          janitorInterval,
-	}))
-	w.mux = append(w.mux, w.counted(h))
+	})
 }
 
 // counted lets Run wait for handlers that asynq gave up on.
@@ -164,7 +185,7 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 	return asynq.HandlerFunc(func(ctx context.Context, t *asynq.Task) error {
 		w.running.Add(1)
 		defer w.running.Done()
-		return h.ProcessTask(ctx, t)
+		return w.crew.do(func() error { return h.ProcessTask(ctx, t) })
 	})
 }
 
@@ -186,7 +207,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	if !within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) }) {
 		w.cfg.Logger.Warn("asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
 	}
-	w.awaitHandlers(time.Until(deadline))
+	if w.awaitHandlers(time.Until(deadline)) {
+		w.crew.dismiss()
+	}
 	w.cfg.Logger.Info("worker stopped")
 	return nil
 }
@@ -204,14 +227,14 @@ func (w *Worker) stopServers(servers []*asynq.Server) {
 const stopMargin = 5 * time.Second
 
 // awaitHandlers waits for handlers that outlived their asynq run, at most d; then
-// it makes them give up.
-func (w *Worker) awaitHandlers(d time.Duration) {
+// it makes them give up. It reports whether all have ended.
+func (w *Worker) awaitHandlers(d time.Duration) bool {
 	if within(max(d, time.Second), w.running.Wait) {
-		return
+		return true
 	}
 	w.cfg.Logger.Warn("handlers are still running; their leases decide")
 	w.endLife()
-	within(stopMargin, w.running.Wait)
+	return within(stopMargin, w.running.Wait)
 }
 
 // within reports whether f returned within d. It goes on alone if not: the

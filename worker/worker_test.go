@@ -97,7 +97,7 @@ func (b *bundle) start() (stop func()) {
 		b.Fatal(err)
 	}
 	w, err := worker.New(worker.Config{
-		Redis: rdb, Apps: []worker.App{{AppID: app, WeChat: call}}, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{}),
+		Redis: rdb, Apps: []worker.App{{AppID: app, WeChat: call}}, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{Batch: true}),
 		Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
 		RetryHorizon: b.horizon, TokenRefreshEvery: time.Hour,
 	})

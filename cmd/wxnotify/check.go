@@ -231,20 +231,25 @@ func checkWorkers(c *config.Config, i *asynq.Inspector, r *report) {
 		r.add(levelWarn, "workers", "cannot be listed: %v", err)
 		return
 	}
-	served := map[string]int{}
-	for _, s := range servers {
-		for queue := range s.Queues {
-			served[queue]++
-		}
-	}
 	for _, app := range c.Apps {
-		queue := c.Namespace.Queue(app.ID, tasks.Default)
-		if served[queue] == 0 {
+		n := len(processes(servers, c.Namespace.Queue(app.ID, tasks.Default)))
+		if n == 0 {
 			r.add(levelWarn, "workers of "+app.ID, "none is running: start wxnotify worker")
 		} else {
-			r.add(levelOK, "workers of "+app.ID, "%d running", served[queue])
+			r.add(levelOK, "workers of "+app.ID, "%d running", n)
 		}
 	}
+}
+
+// processes are those that serve a queue; each may have several asynq servers for it.
+func processes(servers []*asynq.ServerInfo, queue string) map[string]bool {
+	found := map[string]bool{}
+	for _, s := range servers {
+		if _, serves := s.Queues[queue]; serves {
+			found[s.Host+" "+strconv.Itoa(s.PID)] = true
+		}
+	}
+	return found
 }
 
 // looked is how many tasks of each state and queue are looked at.

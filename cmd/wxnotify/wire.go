@@ -103,7 +103,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 	}
 	p.worker, err = worker.New(worker.Config{
 		Redis: rdb, Namespace: c.Namespace, Apps: apps, Tokens: p.tokens,
-		Ledger:  ledger.New(rdb, c.Namespace, ledger.Options{DedupeWindow: c.DedupeWindow, DeadRetention: c.DeadRetention}),
+		Ledger:  ledger.New(rdb, c.Namespace, ledger.Options{DedupeWindow: c.DedupeWindow, DeadRetention: c.DeadRetention, Batch: true}),
 		Metrics: m, Logger: log, AsynqLogger: boot.AsynqLogger(log, "asynq"),
 		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,

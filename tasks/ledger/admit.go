@@ -89,7 +89,7 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 		Verdict: Verdict(r.text(0)), Status: status, Attempts: int(r.number(2)), Unknowns: int(r.number(3)),
 		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)), Died: r.number(7) == 1,
 	}
-	if answer.Verdict == Ended && answer.Changed {
+	if answer.Changed {
 		l.keep(ctx, a.Ref, status)
 	}
 	return answer, nil

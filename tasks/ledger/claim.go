@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -15,20 +16,31 @@ var ErrConflict = errors.New("ledger: this id was used for other content")
 // ErrNotFound says that nothing is recorded under an id, or no longer.
 var ErrNotFound = errors.New("ledger: nothing is recorded under this id")
 
-// Claim ties an id to its content and recipient before the first admission.
-// Repeating it is fine; another content gets ErrConflict.
+// attemptRoom is what a pointer outlives the dedupe window by: an attempt claims
+// its id again, and none comes later than this after the one before it but after
+// a pause, when the claim is simply made anew.
+const attemptRoom = time.Hour
+
+// Claim ties an id to its content and recipient before an admission. Repeating it
+// is fine and keeps it; another content gets ErrConflict. It lasts from the last
+// attempt on for the dedupe window and an hour, so that an outcome needs no
+// second write for it.
 func (l *Ledger) Claim(ctx context.Context, ref Ref, hash string) error {
+	return l.claim(ctx, ref, hash, l.o.DedupeWindow+attemptRoom)
+}
+
+func (l *Ledger) claim(ctx context.Context, ref Ref, hash string, ttl time.Duration) error {
 	key, mine := l.pointerKey(ref.App, ref.ID), hash+Tag(ref.App, ref.OpenID)
-	set, err := l.rdb.SetNX(ctx, key, mine, openTTL).Result()
-	if err != nil {
+	set := redis.NewStatusCmd(ctx, "set", key, mine, "px", ttl.Milliseconds(), "nx")
+	switch err := l.do(ctx, set); {
+	case err == nil:
+		return nil
+	case !errors.Is(err, redis.Nil): // nil: it was there
 		return fmt.Errorf("ledger: claim: %w", err)
 	}
-	if set {
-		return nil
-	}
-	have, err := l.rdb.Get(ctx, key).Result()
+	have, err := l.rdb.GetEx(ctx, key, ttl).Result()
 	if errors.Is(err, redis.Nil) { // it expired in between
-		return l.Claim(ctx, ref, hash)
+		return l.claim(ctx, ref, hash, ttl)
 	}
 	if err != nil {
 		return fmt.Errorf("ledger: claim: %w", err)

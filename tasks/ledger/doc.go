@@ -55,7 +55,10 @@
 //
 // A record is one string of fields joined by ';', trailing empty ones left out:
 //
-//	state;kind;attempts;unknowns;unlisted;attempt;lease;created;age;base;msgid;errcode;reason;detail;due
+//	state;kind;attempts;created;age;msgid;unknowns;unlisted;attempt;lease;base;errcode;reason;detail;due
+//
+// What an accepted one holds comes first: with at most 44 bytes Redis keeps the
+// value in one piece.
 //
 // state is S sending, R retrying, A accepted, J rejected, E expired, N no_credit,
 // C canceled, U unknown, D dead; c and u are those that Cancel ended and whose

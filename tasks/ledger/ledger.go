@@ -14,9 +14,10 @@ import (
 // Ledger reads and writes the records. It is safe for concurrent use and does
 // not own its connection.
 type Ledger struct {
-	rdb redis.UniversalClient
-	ns  tasks.Namespace
-	o   Options
+	rdb   redis.UniversalClient
+	batch *redis.AutoPipeliner // nil: every command goes on its own
+	ns    tasks.Namespace
+	o     Options
 }
 
 // Options are how long things are kept.
@@ -26,6 +27,9 @@ type Options struct {
 	DedupeWindow time.Duration
 	// DeadRetention is how long a dead letter is kept. Default 30 days.
 	DeadRetention time.Duration
+	// Batch sends the commands of many goroutines together, which a worker gains
+	// from. Each still gets its own answer. Default off.
+	Batch bool
 }
 
 // openTTL keeps a record that has no outcome yet. Every admission renews it; it
@@ -40,7 +44,22 @@ func New(rdb redis.UniversalClient, ns tasks.Namespace, o Options) *Ledger {
 	if o.DeadRetention <= 0 {
 		o.DeadRetention = 30 * 24 * time.Hour
 	}
-	return &Ledger{rdb: rdb, ns: ns, o: o}
+	return &Ledger{rdb: rdb, batch: batcher(rdb, o.Batch), ns: ns, o: o}
+}
+
+// batcher returns the client's own batching face. It ends with the client.
+func batcher(rdb redis.UniversalClient, wanted bool) *redis.AutoPipeliner {
+	client, able := rdb.(interface {
+		AsyncAutoPipeline() (*redis.AutoPipeliner, error)
+	})
+	if !wanted || !able {
+		return nil
+	}
+	batch, err := client.AsyncAutoPipeline()
+	if err != nil { // only for options we do not set
+		return nil
+	}
+	return batch
 }
 
 //go:embed lua/*.lua
@@ -59,11 +78,39 @@ func script(name string) *redis.Script {
 
 // run calls a script and returns the fields of its answer.
 func (l *Ledger) run(ctx context.Context, s *redis.Script, keys []string, args ...any) (reply, error) {
-	values, err := s.Run(ctx, l.rdb, keys, args...).Slice()
+	cmd := redis.NewSliceCmd(ctx, evalsha(s, keys, args)...)
+	err := l.do(ctx, cmd)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		values, err := s.Eval(ctx, l.rdb, keys, args...).Slice()
+		return reply(values), err
+	}
 	if err != nil {
 		return nil, err
 	}
-	return reply(values), nil
+	return reply(cmd.Val()), nil
+}
+
+func evalsha(s *redis.Script, keys []string, args []any) []any {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", s.Hash(), len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	return append(all, args...)
+}
+
+// do runs a command, batched with those of other goroutines where Options say so.
+// A batched command goes on when ctx ends before its answer, as one whose reply
+// was lost does: every command here may be repeated. Its result must then not be
+// read any more.
+func (l *Ledger) do(ctx context.Context, cmd redis.Cmder) error {
+	if l.batch == nil {
+		return l.rdb.Process(ctx, cmd)
+	}
+	if err := l.batch.Submit(ctx, cmd).WaitContext(ctx); err != nil {
+		return err
+	}
+	return cmd.Err()
 }
 
 // ErrNewer says that a record has a state this version does not know. Asking
@@ -102,25 +149,9 @@ func (r reply) status(i int) (tasks.Status, error) {
 	return s, nil
 }
 
-// runEnding calls a script that ends a notification, and in the same round trip
-// shortens the pointer's life to that of the outcome. A pointer that stays longer
-// costs memory and keeps the id taken; that is no reason to fail the settlement.
-func (l *Ledger) runEnding(ctx context.Context, ref Ref, o tasks.Outcome, s *redis.Script, keys []string, args ...any) (reply, error) {
-	pipe := l.rdb.Pipeline()
-	answer := s.EvalSha(ctx, pipe, keys, args...)
-	pipe.PExpire(ctx, l.pointerKey(ref.App, ref.ID), l.endTTL(o))
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	values, err := answer.Slice()
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return l.run(ctx, s, keys, args...)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return reply(values), nil
-}
-
-// keep is the pointer's part of runEnding, for an end that only the answer tells.
+// keep sets a pointer's life to that of the outcome, where Claim's does not do: a
+// dead letter is kept longer, a canceled notification was claimed for long. It is
+// no reason to fail if it does not succeed.
 func (l *Ledger) keep(ctx context.Context, ref Ref, s tasks.Status) {
 	_ = l.rdb.PExpire(ctx, l.pointerKey(ref.App, ref.ID), l.endTTL(tasks.Outcome(s))).Err()
 }

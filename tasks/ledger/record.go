@@ -82,21 +82,21 @@ func parseRecord(text string) (Record, error) {
 	if !ok {
 		return Record{}, ErrNewer
 	}
-	created := number(7)
-	if status == tasks.StatusRetrying && number(2) == 0 && number(3) == 0 && field(12) == "" {
+	created := number(3)
+	if status == tasks.StatusRetrying && number(2) == 0 && number(6) == 0 && field(12) == "" {
 		status = tasks.StatusQueued // let in once and released: no attempt was made
 	}
 	return Record{
 		Kind:      kindOf(field(1)),
 		Status:    status,
 		Attempts:  int(number(2)),
-		Unknowns:  int(number(3)),
-		MsgID:     field(10),
+		Unknowns:  int(number(6)),
+		MsgID:     field(5),
 		Errcode:   int(number(11)),
 		Reason:    errcode.Reason(field(12)),
 		Detail:    field(13),
 		CreatedAt: time.UnixMilli(created),
-		UpdatedAt: time.UnixMilli(created + number(8)),
+		UpdatedAt: time.UnixMilli(created + number(4)),
 	}, nil
 }
 

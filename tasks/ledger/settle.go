@@ -75,7 +75,7 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
 	}
-	r, err := l.settle(ctx, s, keys, args)
+	r, err := l.run(ctx, settleScript, keys, args...)
 	if err != nil {
 		return Settled{}, fmt.Errorf("ledger: settle: %w", err)
 	}
@@ -83,20 +83,13 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 	if err != nil {
 		return Settled{}, err
 	}
-	if status.Final() && s.Next != End {
+	if status == tasks.Status(tasks.Dead) || status == tasks.Status(tasks.Canceled) {
 		l.keep(ctx, s.Ref, status)
 	}
 	return Settled{
 		Applied: r.number(0) == 1, Late: r.number(1) == 1, Status: status,
 		Attempts: int(r.number(3)), Unknowns: int(r.number(4)), Reason: errcode.Reason(r.text(5)),
 	}, nil
-}
-
-func (l *Ledger) settle(ctx context.Context, s Settlement, keys []string, args []any) (reply, error) {
-	if s.Next == End {
-		return l.runEnding(ctx, s.Ref, s.Outcome, settleScript, keys, args...)
-	}
-	return l.run(ctx, settleScript, keys, args...)
 }
 
 func errcodeField(code int) string {

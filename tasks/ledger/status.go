@@ -44,7 +44,7 @@ func (l *Ledger) Lookup(ctx context.Context, app, id string) (Known, error) {
 // reports whether it is canceled now, and otherwise the status that stands in
 // the way. One that may have reached the user ends as unknown, not as canceled.
 func (l *Ledger) Cancel(ctx context.Context, ref Ref, hash string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
-	if err := l.Claim(ctx, ref, hash); err != nil {
+	if err := l.claim(ctx, ref, hash, openTTL); err != nil { // its task may wait for long
 		return false, "", err
 	}
 	return l.cancel(ctx, Tag(ref.App, ref.OpenID), ref.ID, kind, created)

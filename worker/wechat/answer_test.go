@@ -116,3 +116,25 @@ func TestLongestToken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The short way must see what the long one sees.
+func TestPlainlyAccepted(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"errcode":0,"errmsg":"ok","msgid":1988810812324364291}`:  "1988810812324364291",
+		`{"errcode":0,"errmsg":"ok","msgid":19888108123243642911}`: "",
+		`{"errcode":0,"errmsg":"ok","msgid":}`:                     "",
+		`{"errcode":0,"errmsg":"ok","msgid":1e9}`:                  "",
+		`{"errcode":0,"errmsg":"ok","msgid":1,"errcode":40003}`:    "",
+		`{"errcode":40003,"errmsg":"ok","msgid":1}`:                "",
+		``: "",
+	} {
+		a, ok := plainlyAccepted(200, []byte(body))
+		if ok != (want != "") || ok && a.msgID() != want {
+			t.Errorf("%s: %+v %v", body, a, ok)
+		}
+	}
+	if _, ok := plainlyAccepted(502, []byte(`{"errcode":0,"errmsg":"ok","msgid":1}`)); ok {
+		t.Error("an error page is no acceptance")
+	}
+}

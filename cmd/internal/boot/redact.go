@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 const redacted = "[redacted]"
@@ -30,7 +32,28 @@ var (
 )
 
 // redactor takes secrets out of texts.
-type redactor struct{ known *strings.Replacer }
+type redactor struct {
+	known *strings.Replacer
+	// names remembers which attribute keys are sensitive: they are few, and every
+	// line has several.
+	names    sync.Map // string → bool
+	nameRoom atomic.Int64
+}
+
+// maxNames bounds what is remembered, should somebody log keys made of data.
+const maxNames = 1024
+
+// secretName reports whether what stands under this name is not to be shown.
+func (r *redactor) secretName(name string) bool {
+	if known, ok := r.names.Load(name); ok {
+		return known.(bool)
+	}
+	secret := sensitiveName.MatchString(name)
+	if r.nameRoom.Add(1) <= maxNames {
+		r.names.Store(name, secret)
+	}
+	return secret
+}
 
 func newRedactor(secrets []string) *redactor {
 	var forms []string
@@ -67,7 +90,7 @@ func (r *redactor) attrs(in []slog.Attr) []slog.Attr {
 
 func (r *redactor) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
-	if v.Kind() != slog.KindGroup && sensitiveName.MatchString(a.Key) {
+	if v.Kind() != slog.KindGroup && r.secretName(a.Key) {
 		return slog.String(a.Key, redacted)
 	}
 	return slog.Attr{Key: r.text(a.Key), Value: r.value(v, maxDepth)}
@@ -140,7 +163,7 @@ func (r *redactor) reflected(v reflect.Value, depth int) any {
 }
 
 func (r *redactor) entry(out map[string]any, name string, v reflect.Value, depth int) {
-	if sensitiveName.MatchString(name) {
+	if r.secretName(name) {
 		out[name] = redacted
 		return
 	}

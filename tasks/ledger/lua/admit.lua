@@ -67,11 +67,9 @@ if not_after > 0 and now > not_after then
   return finish('E', 'not_after')
 end
 
-local holder = redis.call('GET', KEYS[2])
-if holder and holder ~= attempt then
+if not redis.call('SET', KEYS[2], attempt, 'NX', 'PX', lease) and redis.call('GET', KEYS[2]) ~= attempt then
   return answer('turn', math.max(redis.call('PTTL', KEYS[2]), 1), 0)
 end
-redis.call('SET', KEYS[2], attempt, 'PX', lease)
 
 r.state, r.attempt, r.lease, r.attempts, r.due = 'S', attempt, now + lease, r.attempts + 1, 0
 save(KEYS[1], r, now, open_ttl)

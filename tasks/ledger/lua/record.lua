@@ -1,8 +1,7 @@
 -- What every script shares: the clock and the record's text form (see doc.go).
 
-local FIELDS = {'state', 'kind', 'attempts', 'unknowns', 'unlisted', 'attempt', 'lease', 'created', 'age', 'base',
-                'msgid', 'errcode', 'reason', 'detail', 'due'}
-local NUMBERS = {attempts = true, unknowns = true, unlisted = true, lease = true, created = true, age = true, base = true, due = true}
+-- One capture for each field, in doc.go's order. Trailing fields may be missing.
+local PATTERN = '^([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*)'
 
 local function millis()
   local t = redis.call('TIME')
@@ -10,12 +9,10 @@ local function millis()
 end
 
 local function new(kind, created)
-  local r = {}
-  for _, name in ipairs(FIELDS) do
-    r[name] = NUMBERS[name] and 0 or ''
-  end
-  r.state, r.kind, r.created = 'R', kind, tonumber(created)
-  return r
+  return {
+    state = 'R', kind = kind, attempts = 0, unknowns = 0, unlisted = 0, attempt = '', lease = 0, created = tonumber(created),
+    age = 0, base = 0, msgid = '', errcode = '', reason = '', detail = '', due = 0,
+  }
 end
 
 local function load(key)
@@ -23,37 +20,29 @@ local function load(key)
   if not text then
     return nil
   end
-  local r, from = new('', 0), 1
-  for _, name in ipairs(FIELDS) do
-    local at = string.find(text, ';', from, true)
-    local value = string.sub(text, from, (at or 0) - 1)
-    if NUMBERS[name] then
-      r[name] = tonumber(value) or 0
-    else
-      r[name] = value
-    end
-    if not at then
-      break
-    end
-    from = at + 1
-  end
-  return r
+  local state, kind, attempts, created, age, msgid, unknowns, unlisted, attempt, lease, base, errcode, reason, detail, due =
+    string.match(text, PATTERN)
+  return {
+    state = state, kind = kind, attempts = tonumber(attempts) or 0, unknowns = tonumber(unknowns) or 0,
+    unlisted = tonumber(unlisted) or 0, attempt = attempt, lease = tonumber(lease) or 0, created = tonumber(created) or 0,
+    age = tonumber(age) or 0, base = tonumber(base) or 0, msgid = msgid, errcode = errcode, reason = reason, detail = detail,
+    due = tonumber(due) or 0,
+  }
+end
+
+-- sparse leaves zero out. Lua writes integers below 10^14 without an exponent, which milliseconds are until the year 5138.
+local function sparse(n)
+  return n == 0 and '' or n
 end
 
 local function save(key, r, now, ttl)
   r.age = math.max(0, now - r.created)
-  local out, last = {}, 0
-  for i, name in ipairs(FIELDS) do
-    local value = r[name]
-    if NUMBERS[name] then
-      value = value == 0 and '' or string.format('%.0f', value)
-    end
-    out[i] = value
-    if value ~= '' then
-      last = i
-    end
-  end
-  redis.call('SET', key, table.concat(out, ';', 1, last), 'PX', ttl)
+  local text = table.concat({
+    r.state, r.kind, sparse(r.attempts), sparse(r.created), sparse(r.age), r.msgid, sparse(r.unknowns), sparse(r.unlisted),
+    r.attempt, sparse(r.lease), sparse(r.base), r.errcode, r.reason, r.detail, sparse(r.due),
+  }, ';')
+  text = string.gsub(text, ';+$', '')
+  redis.call('SET', key, text, 'PX', ttl)
 end
 
 local function final(r)
