@@ -94,7 +94,7 @@ func (p Priority) Policy() LanePolicy {
 	case Bulk:
 		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 800 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
 	default:
-		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 52 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
+		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 44 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
 	}
 }
 

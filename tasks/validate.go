@@ -41,16 +41,25 @@ const (
 	maxValue    = 1024 // bytes
 )
 
+// What is wrong with the fields that every notification has; made once, because
+// every task is judged when it is taken from its queue, too.
+var (
+	detailApp      = fmt.Sprintf("required: the AppID, at most %d letters, digits, '_' or '-'", maxAppID)
+	detailID       = fmt.Sprintf("use 1 to %d characters of A-Z a-z 0-9 . _ ~ -, or leave it out", maxID)
+	detailOpenID   = fmt.Sprintf("required: the user's openid in this app, at most %d letters, digits, '_' or '-'", maxOpaque)
+	detailTemplate = fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque)
+)
+
 // Validate checks a notification as it would be enqueued at now. The error is
 // nil or a *ValidationError. An empty ID is fine: the client makes one.
 func (n Notification) Validate(now time.Time) error {
 	n = n.WithDefaults()
 	var v validation
-	v.check(ValidApp(n.App), "app", fmt.Sprintf("required: the AppID, at most %d letters, digits, '_' or '-'", maxAppID))
+	v.check(ValidApp(n.App), "app", detailApp)
 	oneOf(&v, "kind", n.Kind, Kinds()...)
-	v.check(n.ID == "" || validID(n.ID), "id", fmt.Sprintf("use 1 to %d characters of A-Z a-z 0-9 . _ ~ -, or leave it out", maxID))
-	v.check(validOpaque(n.To.OpenID), "to.openid", fmt.Sprintf("required: the user's openid in this app, at most %d letters, digits, '_' or '-'", maxOpaque))
-	v.check(validOpaque(n.TemplateID), "template_id", fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque))
+	v.check(n.ID == "" || validID(n.ID), "id", detailID)
+	v.check(validOpaque(n.To.OpenID), "to.openid", detailOpenID)
+	v.check(validOpaque(n.TemplateID), "template_id", detailTemplate)
 	v.page(*n.Page)
 	v.data(n.Data)
 	oneOf(&v, "miniprogram_state", n.MiniprogramState, "formal", "trial", "developer")
@@ -106,31 +115,32 @@ func (v *validation) data(data map[string]string) {
 		v.add("data", fmt.Sprintf("required: 1 to %d values by template key, such as {\"thing1\":\"…\"}", maxDataKeys))
 		return
 	}
-	keys := make([]string, 0, len(data))
-	for k := range data {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
+	found := len(v.fields)
+	for k, value := range data {
 		if !validKey(k) {
+			v.fields = v.fields[:found]
 			v.add("data", "a key must be letters and a number as the template names it, such as thing1")
 			return
 		}
-		v.value("data."+k, data[k])
+		if wrong := wrongValue(value); wrong != "" {
+			v.add("data."+k, wrong)
+		}
 	}
+	slices.SortFunc(v.fields[found:], func(a, b FieldError) int { return strings.Compare(a.Field, b.Field) })
 }
 
-// value refuses what WeChat answers with 47003 for every type: empty values,
+// wrongValue names what WeChat answers with 47003 for every type: empty values,
 // and newlines and other control characters (its page on the send call says so).
-func (v *validation) value(field, value string) {
+func wrongValue(value string) string {
 	switch {
 	case strings.TrimSpace(value) == "":
-		v.add(field, "must not be empty: WeChat refuses empty values (47003)")
+		return "must not be empty: WeChat refuses empty values (47003)"
 	case len(value) > maxValue:
-		v.add(field, fmt.Sprintf("at most %d bytes", maxValue))
+		return fmt.Sprintf("at most %d bytes", maxValue)
 	case !cleanText(value):
-		v.add(field, "must be UTF-8 without newlines or other control characters (WeChat answers 47003)")
+		return "must be UTF-8 without newlines or other control characters (WeChat answers 47003)"
 	}
+	return ""
 }
 
 func (v *validation) times(n Notification, now time.Time) {
