@@ -21,9 +21,14 @@ type pulse struct {
 
 func newPulse() *pulse { return &pulse{last: make(map[string]*atomic.Int64)} }
 
+// isPausedKey reports whether a key is a queue's paused flag.
+func isPausedKey(key string) bool { return strings.HasSuffix(key, pausedSuffix) }
+
+const pausedSuffix = "}:paused"
+
 // watch must be called for every queue before the client is used.
 func (p *pulse) watch(queue string) {
-	p.last["asynq:{"+queue+"}:paused"] = new(atomic.Int64)
+	p.last["asynq:{"+queue+pausedSuffix] = new(atomic.Int64)
 }
 
 // silent reports the queues whose loop has not turned for d.
@@ -32,7 +37,7 @@ func (p *pulse) silent(d time.Duration) []string {
 	limit := time.Now().Add(-d).UnixNano()
 	for key, last := range p.last {
 		if last.Load() < limit {
-			queues = append(queues, strings.TrimSuffix(strings.TrimPrefix(key, "asynq:{"), "}:paused"))
+			queues = append(queues, strings.TrimSuffix(strings.TrimPrefix(key, "asynq:{"), pausedSuffix))
 		}
 	}
 	return queues

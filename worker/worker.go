@@ -69,10 +69,9 @@ func (c Config) Check() error {
 
 // Worker serves the queues of its apps.
 type Worker struct {
-	cfg   Config
-	pulse *pulse
-	// queues is the connection of the asynq servers: cfg.Redis, batching.
-	queues  redis.UniversalClient
+	cfg     Config
+	pulse   *pulse
+	queues  *queueConn
 	servers []*asynq.Server
 	mux     []asynq.Handler
 	tasks   *tasks.Client
@@ -99,7 +98,7 @@ func New(cfg Config) (*Worker, error) {
 		crew:    newCrew(),
 	}
 	cfg.Redis.AddHook(w.pulse)
-	w.queues = tasks.Batching(cfg.Redis)
+	w.queues = newQueueConn(cfg.Redis)
 	for _, app := range cfg.Apps {
 		d := w.delivery(life, app)
 		for _, lane := range tasks.Priorities() {
