@@ -121,15 +121,13 @@ func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Rec
 // the worker will drop this task, and the caller hears of the earlier one.
 func (c *Client) overtaken(ctx context.Context, e tasks.Envelope) (Receipt, error) {
 	known, err := c.ledger.Lookup(ctx, e.App, e.ID)
-	switch {
-	case err != nil: // nothing there, or nobody can tell: the task is stored in any case
-		return stored(e), nil
-	case known.Hash != e.Hash:
+	if err == nil && known.Hash != e.Hash {
 		return Receipt{}, ErrConflict
-	case known.Record != nil && known.Record.Status.Final() && known.Record.CreatedAt.Before(e.EnqueuedAt.Truncate(time.Millisecond)):
-		return duplicate(e, known.Record.Status), nil
 	}
-	return stored(e), nil
+	if r := known.Record; err == nil && r != nil && r.Status.Final() && r.CreatedAt.Before(e.EnqueuedAt.Truncate(time.Millisecond)) {
+		return duplicate(e, r.Status), nil
+	}
+	return stored(e), nil // nothing is there, or nobody can tell: the task is stored in any case
 }
 
 func (c *Client) ended(ctx context.Context, e tasks.Envelope) (Receipt, error) {

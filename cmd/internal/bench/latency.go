@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// latency is the time from the call of Send to the arrival of the HTTP request,
+// on an idle system.
+type latency struct {
+	standard, critical, bare waits
+	// resident is an idle worker's memory in bytes, before its first send.
+	resident int64
+}
+
+// measureLatency sends one message now and then, to a worker's two urgent lanes
+// and to the bare handler.
+func measureLatency(ctx context.Context, l *lab, r *results) error {
+	if err := l.redis.flush(ctx); err != nil {
+		return err
+	}
+	if err := l.workerLatency(ctx, r); err != nil {
+		return err
+	}
+	bare, err := l.startBare(ctx, l.redis.addr)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	r.latency.bare, err = l.trickle(ctx, l.bare(), messages("lb", r.sends))
+	return err
+}
+
+func (l *lab) workerLatency(ctx context.Context, r *results) error {
+	worker, err := l.startWorker(ctx, l.redis.addr)
+	if err != nil {
+		return err
+	}
+	defer worker.stop()
+	if err := sleep(ctx, r.idle); err != nil {
+		return err
+	}
+	r.latency.resident = worker.resident()
+	if r.latency.standard, err = l.trickle(ctx, l.pipeline(tasks.Default), messages("ld", r.sends)); err != nil {
+		return err
+	}
+	r.latency.critical, err = l.trickle(ctx, l.pipeline(tasks.Critical), messages("lc", r.sends))
+	return err
+}
+
+// trickle sends the list one by one, 50 to 150 ms apart, and returns how long
+// each took to arrive.
+func (l *lab) trickle(ctx context.Context, s side, list []message) (waits, error) {
+	if err := l.sandbox.reset(ctx); err != nil {
+		return waits{}, err
+	}
+	sender, err := s.open()
+	if err != nil {
+		return waits{}, err
+	}
+	defer sender.close()
+	sent := make(map[string]time.Time, len(list))
+	for _, m := range list {
+		if err := sleep(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)); err != nil {
+			return waits{}, err
+		}
+		sent[m.id] = time.Now()
+		if err := sender.send(ctx, m); err != nil {
+			return waits{}, err
+		}
+	}
+	if err := l.redis.drained(ctx, s.queue); err != nil {
+		return waits{}, err
+	}
+	return l.arrivals(ctx, sent)
+}
+
+func (l *lab) arrivals(ctx context.Context, sent map[string]time.Time) (waits, error) {
+	report, err := l.sandbox.accepted(ctx, len(sent))
+	if err != nil {
+		return waits{}, err
+	}
+	all := make([]time.Duration, 0, len(sent))
+	for id, at := range sent {
+		ns, ok := report.ArrivalUnixNS[id]
+		if !ok {
+			return waits{}, fmt.Errorf("the sandbox does not know message %s", id)
+		}
+		all = append(all, time.Duration(ns-at.UnixNano()))
+	}
+	return waitsOf(all), nil
+}

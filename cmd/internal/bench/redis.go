@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// redisServer looks into the redis-server under test over one connection.
+type redisServer struct {
+	addr      string
+	rdb       redis.UniversalClient
+	inspector *asynq.Inspector
+}
+
+func connectRedis(addr string) (*redisServer, error) {
+	rdb, err := tasks.ConnectRedis("redis://"+addr+"/0", tasks.RedisOptions{PoolSize: 1})
+	if err != nil {
+		return nil, err
+	}
+	return &redisServer{addr: addr, rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
+}
+
+func (r *redisServer) close() { _ = r.rdb.Close() } // nothing is left to be written
+
+// answers asks for a connection first: the client library logs every one that is
+// refused.
+func (r *redisServer) answers(ctx context.Context) bool {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.addr)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // it has told what it was for
+	return r.rdb.Ping(ctx).Err() == nil
+}
+
+// flush forgets everything, so that each round begins alike.
+func (r *redisServer) flush(ctx context.Context) error {
+	if err := r.rdb.FlushAll(ctx).Err(); err != nil {
+		return fmt.Errorf("flush redis: %w", err)
+	}
+	return nil
+}
+
+// drained returns once a queue holds no task in any state.
+func (r *redisServer) drained(ctx context.Context, queue string) error {
+	return await(ctx, "the queue to drain", drainWithin, func() (bool, error) {
+		info, err := r.inspector.GetQueueInfo(queue)
+		if err != nil {
+			return false, fmt.Errorf("look at the queue: %w", err)
+		}
+		if info.Retry+info.Archived > 0 {
+			return false, fmt.Errorf("%d tasks wait for a retry and %d are archived: nothing should fail here", info.Retry, info.Archived)
+		}
+		return info.Size == 0, nil
+	})
+}
+
+// memory is Redis's used_memory in bytes, once no connection but our own is
+// left: each holds buffers, which are no part of what is stored.
+func (r *redisServer) memory(ctx context.Context) (int64, error) {
+	err := await(ctx, "the connections to Redis to close", startWithin, func() (bool, error) {
+		n, err := r.number(ctx, "clients", "connected_clients")
+		return n <= 1, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return r.number(ctx, "memory", "used_memory")
+}
+
+// executed is how many commands Redis has executed since it started, those that
+// scripts call included.
+func (r *redisServer) executed(ctx context.Context) (int64, error) {
+	return r.number(ctx, "stats", "total_commands_processed")
+}
+
+func (r *redisServer) version(ctx context.Context) (string, error) {
+	return r.field(ctx, "server", "redis_version")
+}
+
+func (r *redisServer) number(ctx context.Context, section, name string) (int64, error) {
+	value, err := r.field(ctx, section, name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("redis: %s: %w", name, err)
+	}
+	return n, nil
+}
+
+func (r *redisServer) field(ctx context.Context, section, name string) (string, error) {
+	info, err := r.rdb.Info(ctx, section).Result()
+	if err != nil {
+		return "", fmt.Errorf("redis: info: %w", err)
+	}
+	value, ok := infoField(info, name)
+	if !ok {
+		return "", fmt.Errorf("redis: info has no %s", name)
+	}
+	return value, nil
+}
+
+func infoField(info, name string) (string, bool) {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}

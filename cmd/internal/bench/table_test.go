@@ -1,0 +1,56 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func isUsage(err error) bool { return errors.Is(err, errUsage) }
+
+func sample() *results {
+	w := waits{12 * time.Millisecond, 33 * time.Millisecond, 36600 * time.Microsecond}
+	return &results{
+		options: options{n: 20_000, rounds: 2},
+		throughput: throughput{
+			pipeline: []float64{4500, 5000}, bare: []float64{5000, 5000},
+			queued: []float64{900, 910}, finished: []float64{380, 384}, resident: []float64{30e6, 31e6},
+		},
+		latency:      latency{standard: w, critical: w, bare: w},
+		traffic:      traffic{roundTrips: 5, commands: 6, asked: 113, executed: 320},
+		redisVersion: "7.0.15",
+	}
+}
+
+func TestRows(t *testing.T) {
+	t.Parallel()
+	var text []string
+	for _, r := range sample().rows() {
+		text = append(text, r.what+": "+r.value)
+	}
+	all := strings.Join(text, "\n")
+	for _, want := range []string{
+		"pipeline: 4750 (4500–5000)", "pipeline ÷ bare: 0.95× (0.90–1.00)", "default lane: p50 12 ms, p99 33 ms, max 37 ms",
+		"113 (320 with", "5.00 (6.00 commands)", "idle worker: n/a", "after a round: 31.0 MB", "queued notification: 905 B", "finished notification: 382 B",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("%q is missing in\n%s", want, all)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	t.Parallel()
+	rows := []row{{"a", "1", "≤ 2"}, {"long name", "10 000", ""}}
+	var text, markdown strings.Builder
+	if err := errors.Join(printTable(&text, rows, "when", false), printTable(&markdown, rows, "when", true)); err != nil {
+		t.Fatal(err)
+	}
+	if want := "when\n\na          1       aim ≤ 2\nlong name  10 000\n"; text.String() != want {
+		t.Errorf("%q, want %q", text.String(), want)
+	}
+	if want := "| Measured | Result | Aim |\n|---|---|---|\n| a | 1 | ≤ 2 |\n| long name | 10 000 |  |\n\nwhen.\n"; markdown.String() != want {
+		t.Errorf("%q, want %q", markdown.String(), want)
+	}
+}
