@@ -52,8 +52,10 @@ func (p *pulse) DialHook(next redis.DialHook) redis.DialHook {
 func (p *pulse) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		for _, cmd := range cmds {
-			p.observe(cmd, cmd.Err())
+		if answered(err) { // a command's own result must not be read here: it may not be handed over yet
+			for _, cmd := range cmds {
+				p.beat(cmd.Args())
+			}
 		}
 		return err
 	}
@@ -63,17 +65,16 @@ func (p *pulse) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 func (p *pulse) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		p.observe(cmd, err)
+		if answered(err) {
+			p.beat(cmd.Args())
+		}
 		return err
 	}
 }
 
-// observe counts an answer, also the one that there is no task.
-func (p *pulse) observe(cmd redis.Cmder, err error) {
-	if err == nil || errors.Is(err, redis.Nil) {
-		p.beat(cmd.Args())
-	}
-}
+// answered reports whether Redis did what it was asked; that there is no task is
+// an answer too.
+func answered(err error) bool { return err == nil || errors.Is(err, redis.Nil) }
 
 // pausedKey is where a dequeue script names the paused flag: evalsha, hash,
 // number of keys, pending, paused.
