@@ -24,11 +24,11 @@ build: ## Build .bin/wxnotify, without cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/wxnotify ./cmd/wxnotify
 
 .PHONY: test
-test: redis-server ## Run all tests, with the race detector and real Redis servers
+test: prepare ## Run all tests, with the race detector and real Redis servers
 	go test -race -timeout 10m $(PKG)
 
 .PHONY: race
-race: redis-server ## Run all tests three times, to shake races out
+race: prepare ## Run all tests three times, to shake races out
 	go test -race -count 3 -timeout 30m $(PKG)
 
 .PHONY: lint
@@ -52,7 +52,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: redis-server ## Measure the whole pipeline against a bare asynq handler; prints a table
+bench: prepare ## Measure the whole pipeline against a bare asynq handler; prints a table
 	go run ./cmd/internal/bench
 
 .PHONY: docs
@@ -63,7 +63,8 @@ docs: ## Rewrite the tables of both READMEs from the code
 check: ## What CI runs: tests, lint and a smoke test of `make run`
 	bash .ci/run
 
-# Tests and the benchmark start real redis-server processes of their own.
-.PHONY: redis-server
-redis-server:
-	@command -v redis-server >/dev/null || bash .ci/install-redis
+# Tests and the benchmark start real redis-server processes of their own; the
+# race detector needs a C compiler.
+.PHONY: prepare
+prepare:
+	@bash .ci/install
