@@ -113,7 +113,7 @@ func checkRedis(ctx context.Context, rdb redis.UniversalClient, r *report) {
 		r.add(levelWarn, "redis", "INFO is not answered (%v): persistence, eviction and memory could not be checked", err)
 		return
 	}
-	r.add(levelOK, "redis", "version %s", info["redis_version"])
+	checkVersion(info["redis_version"], r)
 	checkPersistence(ctx, rdb, info, r)
 	if policy := info["maxmemory_policy"]; policy == "noeviction" || policy == "" {
 		r.add(levelOK, "redis eviction", "noeviction")
@@ -121,6 +121,16 @@ func checkRedis(ctx context.Context, rdb redis.UniversalClient, r *report) {
 		r.add(levelFail, "redis eviction", "maxmemory-policy is %s: Redis may throw queued notifications away; set noeviction", policy)
 	}
 	checkMemory(info, r)
+}
+
+// checkVersion wants Redis 6.2, the first with GETEX.
+func checkVersion(version string, r *report) {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err == nil && (major < 6 || major == 6 && minor < 2) {
+		r.add(levelFail, "redis", "version %s is too old: 6.2 or later is needed", version)
+		return
+	}
+	r.add(levelOK, "redis", "version %s", version)
 }
 
 func checkPersistence(ctx context.Context, rdb redis.UniversalClient, info map[string]string, r *report) {

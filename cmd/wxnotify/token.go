@@ -110,11 +110,23 @@ func tokenRows(s token.State) [][2]string {
 		{"app", s.App}, {"mode", string(s.Mode)}, {"token", string(s.Phase)},
 		{"expires", until(s.ExpiresAt)}, {"fetched", when(s.FetchedAt)}, {"refused", when(s.RefusedAt)},
 	}
-	if f := s.LastError; f != nil {
-		text := fmt.Sprintf("%s: errcode %d (%s) at %s", f.Class, f.Code, f.Detail, when(f.At))
-		rows = append(rows, [2]string{"last failure", text})
+	return append(rows, [2]string{"last failure", failureText(s)})
+}
+
+// failureText is the last failure, if no renewal succeeded after it.
+func failureText(s token.State) string {
+	f := s.LastError
+	if f == nil || s.CheckedAt.After(f.At) {
+		return ""
 	}
-	return rows
+	text := string(f.Class)
+	if f.Code != 0 {
+		text += fmt.Sprintf(", errcode %d", f.Code)
+	}
+	if f.Detail != "" {
+		text += " (" + f.Detail + ")"
+	}
+	return text + " at " + when(f.At)
 }
 
 func when(t time.Time) string {

@@ -26,10 +26,7 @@ const attemptRoom = time.Hour
 // attempt on for the dedupe window and an hour, so that an outcome needs no
 // second write for it.
 func (l *Ledger) Claim(ctx context.Context, ref Ref, hash string) error {
-	return l.claim(ctx, ref, hash, l.o.DedupeWindow+attemptRoom)
-}
-
-func (l *Ledger) claim(ctx context.Context, ref Ref, hash string, ttl time.Duration) error {
+	ttl := l.o.DedupeWindow + attemptRoom
 	key, mine := l.pointerKey(ref.App, ref.ID), hash+Tag(ref.App, ref.OpenID)
 	set := redis.NewStatusCmd(ctx, "set", key, mine, "px", ttl.Milliseconds(), "nx")
 	switch err := l.do(ctx, set); {
@@ -40,7 +37,7 @@ func (l *Ledger) claim(ctx context.Context, ref Ref, hash string, ttl time.Durat
 	}
 	have, err := l.rdb.GetEx(ctx, key, ttl).Result()
 	if errors.Is(err, redis.Nil) { // it expired in between
-		return l.claim(ctx, ref, hash, ttl)
+		return l.Claim(ctx, ref, hash)
 	}
 	if err != nil {
 		return fmt.Errorf("ledger: claim: %w", err)

@@ -7,7 +7,7 @@
 //	  │  ▲                    │  ▲  │
 //	  │  └───── release ──────┘  │  │ retry / first unknown answer
 //	  │                    Admit │  ▼
-//	  │ Fail (no token)        retrying ── Settle, horizon over ──▶ dead
+//	  │ Settle, no token       retrying ── Settle, horizon over ──▶ dead
 //	  └───────────────────────────▲ │
 //	                              │ └── Admit: not_after over ──▶ expired
 //	dead ── Admit of a replay ────┘ └── Cancel ──▶ canceled

@@ -512,6 +512,7 @@ func TestCancel(t *testing.T) {
 			b.t.Fatal(ok, status)
 		}
 		sending := admission(ref("sending"))
+		b.claim(sending.Ref)
 		b.admit(sending, ledger.Go)
 		if ok, status := cancel(sending.Ref); ok || status != "sending" {
 			b.t.Fatal(ok, status)
@@ -519,6 +520,9 @@ func TestCancel(t *testing.T) {
 		b.settle(settlement(sending, ledger.Doubt, ""), "retrying")
 		if ok, status := cancel(sending.Ref); ok || status != "unknown" {
 			b.t.Fatal("what may have been delivered was called canceled:", ok, status)
+		}
+		if ttl := b.pointerTTL("sending"); ttl < 40*24*time.Hour {
+			b.t.Errorf("stopped, and its id is forgotten in %v", ttl)
 		}
 		for _, key := range b.keys() { // its task may wait for long in its queue
 			if ttl := b.rdb.PTTL(b.ctx, key).Val(); strings.Contains(key, ":r:") && b.rdb.Get(b.ctx, key).Val()[0] == 'u' && ttl < 40*24*time.Hour {
@@ -710,6 +714,18 @@ func TestRecordOfALaterVersion(t *testing.T) {
 			b.t.Error(err)
 		}
 	})
+}
+
+// pointerTTL is how long the id's pointer lasts, found by what it holds.
+func (b *bundle) pointerTTL(id string) time.Duration {
+	b.t.Helper()
+	for _, key := range b.keys() {
+		if strings.Contains(key, ":p:") && strings.HasSuffix(b.rdb.Get(b.ctx, key).Val(), ledger.Tag(app, "o-"+id)) {
+			return b.rdb.PTTL(b.ctx, key).Val()
+		}
+	}
+	b.t.Fatal("no pointer of ", id)
+	return 0
 }
 
 // ages moves a record's past further back.

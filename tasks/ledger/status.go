@@ -44,10 +44,10 @@ func (l *Ledger) Lookup(ctx context.Context, app, id string) (Known, error) {
 // reports whether it is canceled now, and otherwise the status that stands in
 // the way. One that may have reached the user ends as unknown, not as canceled.
 func (l *Ledger) Cancel(ctx context.Context, ref Ref, hash string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
-	if err := l.claim(ctx, ref, hash, openTTL); err != nil { // its task may wait for long
+	if err := l.Claim(ctx, ref, hash); err != nil {
 		return false, "", err
 	}
-	return l.cancel(ctx, Tag(ref.App, ref.OpenID), ref.ID, kind, created)
+	return l.cancel(ctx, ref, Tag(ref.App, ref.OpenID), kind, created)
 }
 
 // CancelKnown is Cancel for an id that was claimed before. ErrNotFound if it was not.
@@ -56,14 +56,19 @@ func (l *Ledger) CancelKnown(ctx context.Context, app, id string, kind tasks.Kin
 	if err != nil {
 		return false, "", err
 	}
-	return l.cancel(ctx, tag, id, kind, created)
+	return l.cancel(ctx, Ref{App: app, ID: id}, tag, kind, created)
 }
 
-func (l *Ledger) cancel(ctx context.Context, tag, id string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
-	r, err := l.run(ctx, cancelScript, []string{l.recordKey(tag, id)},
+func (l *Ledger) cancel(ctx context.Context, ref Ref, tag string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
+	r, err := l.run(ctx, cancelScript, []string{l.recordKey(tag, ref.ID)},
 		kindLetter[kind], unixMilli(created), openTTL.Milliseconds())
 	if err != nil {
 		return false, "", fmt.Errorf("ledger: cancel: %w", err)
+	}
+	if letter := r.text(1); letter == "c" || letter == "u" {
+		// Until its task is met the record stays, and with it the id must. It was
+		// canceled even if this fails.
+		_ = l.rdb.PExpire(ctx, l.pointerKey(ref.App, ref.ID), openTTL).Err()
 	}
 	status, err := r.status(1)
 	return r.number(0) == 1, status, err

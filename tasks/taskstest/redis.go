@@ -1,5 +1,5 @@
-// Package taskstest gives each test a real Redis of its own and asserts what
-// became of notifications, for our tests and those of services that enqueue.
+// Package taskstest gives each test a real Redis of its own, for our tests and
+// those of services that enqueue.
 package taskstest
 
 import (
@@ -126,9 +126,6 @@ func (s *Server) Kill() {
 	<-s.ended
 	s.cmd = nil
 }
-
-// PID is the process id of the running server.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Client returns a client of the server that is closed when the test ends.
 func (s *Server) Client(t testing.TB) redis.UniversalClient {
