@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,12 @@ func (ns Namespace) Queue(app string, p Priority) string {
 	return ns.prefix(".") + app + "." + string(p)
 }
 
+// EventsQueue names the queue of what WeChat pushes about an app's users. It is
+// apart from the lanes: consents and receipts go on while sending is paused.
+func (ns Namespace) EventsQueue(app string) string { return ns.prefix(".") + app + "." + eventsLane }
+
+const eventsLane = "events"
+
 // SystemQueue names the queue of scheduled tasks.
 func (ns Namespace) SystemQueue() string { return ns.prefix(".") + "wxnotify.system" }
 
@@ -41,7 +48,7 @@ func (ns Namespace) Owns(queue string) bool {
 		return true
 	}
 	app, lane, ok := strings.Cut(rest, ".")
-	return ok && app != "" && (lane == string(Critical) || lane == string(Default) || lane == string(Bulk))
+	return ok && app != "" && (lane == eventsLane || slices.Contains(Priorities(), Priority(lane)))
 }
 
 // Key prefixes a Redis key of ours. Short, because it is stored with every record.
@@ -96,6 +103,12 @@ func (p Priority) Policy() LanePolicy {
 	default:
 		return LanePolicy{Dequeuers: 4, TaskCheckInterval: 44 * time.Millisecond, DelayedTaskCheckInterval: 500 * time.Millisecond}
 	}
+}
+
+// EventsPolicy is how an app's events queue is served: a grant should be there
+// before the send it allows.
+func EventsPolicy() LanePolicy {
+	return LanePolicy{Dequeuers: 2, TaskCheckInterval: 60 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
 }
 
 // SystemPolicy is how the queue of scheduled tasks is served.

@@ -75,6 +75,12 @@ func ValidApp(app string) bool {
 	return app != "" && len(app) <= maxAppID && allBytes(app, isOpaqueByte)
 }
 
+// ValidOpenID reports whether openID can be a user's id in an app.
+func ValidOpenID(openID string) bool { return validOpaque(openID) }
+
+// ValidTemplateID reports whether id can be a template's.
+func ValidTemplateID(id string) bool { return validOpaque(id) }
+
 // ValidID reports whether id can name a notification.
 func ValidID(id string) bool { return validID(id) }
 

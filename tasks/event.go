@@ -1,0 +1,108 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// EventName is WeChat's name of a push.
+type EventName string
+
+// The pushes that workers act on; see "订阅消息" in the WeChat documentation.
+const (
+	// EventPopup: the user answered wx.requestSubscribeMessage.
+	EventPopup EventName = "subscribe_msg_popup_event"
+	// EventChange: the user refused a template in the card's or the settings' menu.
+	EventChange EventName = "subscribe_msg_change_event"
+	// EventSent: what became of a message that WeChat had accepted.
+	EventSent EventName = "subscribe_msg_sent_event"
+)
+
+// EventNames lists the pushes that workers act on.
+func EventNames() []EventName { return []EventName{EventPopup, EventChange, EventSent} }
+
+// Event is one push of WeChat's about one user.
+type Event struct {
+	// App is the AppID whose callback got it.
+	App string
+	// OpenID is the user it is about.
+	OpenID string
+	Name   EventName
+	// At is its CreateTime, by WeChat's clock, in whole seconds.
+	At time.Time
+	// Source names this very push: a repeated one has the same, another one has
+	// another. A digest in base64url.
+	Source string
+	Items  []EventItem
+}
+
+// EventItem is what a push says about one template or message.
+type EventItem struct {
+	TemplateID string `json:"t,omitempty"`
+	// Status is accept or reject; with popup and change.
+	Status string `json:"s,omitempty"`
+	// MsgID is the message's id in decimal, ErrorCode and ErrorStatus what became
+	// of it: 0 and success, or why it was not delivered; with sent.
+	MsgID       string `json:"m,omitempty"`
+	ErrorCode   int    `json:"c,omitempty"`
+	ErrorStatus string `json:"e,omitempty"`
+}
+
+const eventTypePrefix = "wxnotify-event:"
+
+// eventWire is the stored form.
+type eventWire struct {
+	V      int         `json:"v"`
+	App    string      `json:"app"`
+	OpenID string      `json:"to"`
+	At     int64       `json:"at"`
+	Source string      `json:"src"`
+	Items  []EventItem `json:"items"`
+}
+
+// EnqueueEvent stores a push for the workers. One that is queued already is not
+// stored again, and that is no error: WeChat pushes until it is answered.
+func (c *Client) EnqueueEvent(ctx context.Context, e Event) error {
+	payload, err := json.Marshal(eventWire{
+		V: Version, App: e.App, OpenID: e.OpenID, At: e.At.Unix(), Source: e.Source, Items: e.Items,
+	})
+	if err != nil {
+		return fmt.Errorf("tasks: encode event: %w", err)
+	}
+	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(eventTypePrefix+string(e.Name), payload),
+		asynq.Queue(c.ns.EventsQueue(e.App)), asynq.TaskID(e.App+":event:"+e.Source),
+		asynq.MaxRetry(noRetryLimit), asynq.Timeout(TaskTimeout))
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return fmt.Errorf("tasks: enqueue event: %w", err)
+	}
+	return nil
+}
+
+// DecodeEvent reads a task of an events queue. The error wraps ErrForeign,
+// ErrNewer or ErrGarbage.
+func DecodeEvent(taskType string, payload []byte) (Event, error) {
+	name, ours := strings.CutPrefix(taskType, eventTypePrefix)
+	if !ours {
+		return Event{}, ErrForeign
+	}
+	var w eventWire
+	if err := json.Unmarshal(payload, &w); err != nil {
+		return Event{}, unreadable(payload)
+	}
+	if w.V > Version || !slices.Contains(EventNames(), EventName(name)) {
+		return Event{}, ErrNewer
+	}
+	if w.V < 1 || !ValidApp(w.App) || !ValidOpenID(w.OpenID) || w.Source == "" || w.At <= 0 {
+		return Event{}, fmt.Errorf("%w: app, openid, source or time is missing", ErrGarbage)
+	}
+	return Event{
+		App: w.App, OpenID: w.OpenID, Name: EventName(name), At: time.Unix(w.At, 0), Source: w.Source, Items: w.Items,
+	}, nil
+}
