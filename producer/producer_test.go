@@ -208,7 +208,7 @@ func TestCancel(t *testing.T) {
 
 func TestUnknownApp(t *testing.T) {
 	b := setup(t)
-	if err := tasks.NewServed(b.server.Client(t), "").Announce(t.Context(), []string{app}, time.Now()); err != nil {
+	if err := tasks.NewServed(b.server.Client(t), "").Announce(t.Context(), map[string]tasks.ConsentPolicy{app: {}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	n := notification("a")

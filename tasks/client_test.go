@@ -97,7 +97,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"email:welcome", ok, tasks.ErrForeign},
 		{"", ok, tasks.ErrForeign},
 		{"wxnotify:card", ok, tasks.ErrNewer},
-		{"wxnotify:subscribe", strings.Replace(ok, `"v":1`, `"v":2`, 1), tasks.ErrNewer},
+		{"wxnotify:subscribe", strings.Replace(ok, `"v":1`, `"v":3`, 1), tasks.ErrNewer},
 		{"wxnotify:subscribe", `{"v":9,"app":7}`, tasks.ErrNewer},
 		{"wxnotify:subscribe", "", tasks.ErrGarbage},
 		{"wxnotify:subscribe", "\xff\xfe", tasks.ErrGarbage},
@@ -164,12 +164,12 @@ func TestServedApps(t *testing.T) {
 		}
 	}
 	knows("wx1", true) // nobody has said anything yet
-	if err := writer.Announce(t.Context(), []string{"wx1"}, time.Now()); err != nil {
+	if err := writer.Announce(t.Context(), map[string]tasks.ConsentPolicy{"wx1": {}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	knows("wx1", true)
 	knows("wx2", false)
-	if err := writer.Announce(t.Context(), []string{"wx2"}, time.Now()); err != nil {
+	if err := writer.Announce(t.Context(), map[string]tasks.ConsentPolicy{"wx2": {}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	knows("wx2", true) // an app that appears is noticed at once

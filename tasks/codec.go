@@ -9,9 +9,17 @@ import (
 	"time"
 )
 
-// Version is the payload version this code writes. A worker that meets a
-// higher one leaves the task alone until it is upgraded.
-const Version = 1
+// Version is the newest payload version this code writes. A worker that meets a
+// higher one than its own leaves the task alone until it is upgraded.
+const Version = 2
+
+// versionOf is the lowest version that can read an envelope: 2 knows login codes.
+func versionOf(e Envelope) int {
+	if e.To.Code != "" {
+		return 2
+	}
+	return 1
+}
 
 // Reasons why a task in one of our queues cannot be read. None of the errors
 // holds anything of the payload.
@@ -39,10 +47,13 @@ type wire struct {
 	V         int               `json:"v"`
 	App       string            `json:"app"`
 	ID        string            `json:"id"`
-	To        string            `json:"to"`
+	To        string            `json:"to,omitempty"`
+	Code      string            `json:"code,omitempty"`
 	Template  string            `json:"tpl"`
 	Page      *string           `json:"page,omitempty"`
-	Data      map[string]string `json:"data"`
+	Data      map[string]string `json:"data,omitempty"`
+	FormID    string            `json:"form,omitempty"`
+	Emphasis  string            `json:"emph,omitempty"`
 	State     string            `json:"state,omitempty"`
 	Lang      string            `json:"lang,omitempty"`
 	SendAt    int64             `json:"at,omitempty"`
@@ -56,13 +67,14 @@ type wire struct {
 // encode returns the payload of an envelope whose notification has its defaults.
 func encode(e Envelope) ([]byte, error) {
 	w := wire{
-		V: Version, App: e.App, ID: e.ID, To: e.To.OpenID, Template: e.TemplateID, Data: e.Data,
+		V: versionOf(e), App: e.App, ID: e.ID, To: e.To.OpenID, Code: e.To.Code, Template: e.TemplateID, Data: e.Data,
+		FormID: e.FormID, Emphasis: e.EmphasisKeyword,
 		State: unless(e.MiniprogramState, "formal"), Lang: unless(e.Lang, "zh_CN"),
 		SendAt: millis(e.SendAt), NotAfter: millis(e.NotAfter),
 		Priority: unless(e.Priority, Default), OnUnknown: unless(e.OnUnknown, Resend),
 		Enqueued: millis(e.EnqueuedAt), Hash: e.Hash,
 	}
-	if *e.Page != DefaultPage {
+	if *e.Page != e.Kind.defaultPage() {
 		w.Page = e.Page
 	}
 	var buf bytes.Buffer
@@ -109,7 +121,8 @@ func unreadable(payload []byte) error {
 func (w wire) envelope(kind Kind) (Envelope, error) {
 	e := Envelope{
 		Notification: Notification{
-			App: w.App, Kind: kind, ID: w.ID, To: Recipient{OpenID: w.To}, TemplateID: w.Template, Page: w.Page, Data: w.Data,
+			App: w.App, Kind: kind, ID: w.ID, To: Recipient{OpenID: w.To, Code: w.Code}, TemplateID: w.Template, Page: w.Page, Data: w.Data,
+			FormID: w.FormID, EmphasisKeyword: w.Emphasis,
 			MiniprogramState: w.State, Lang: w.Lang, SendAt: fromMillis(w.SendAt), NotAfter: fromMillis(w.NotAfter),
 			Priority: w.Priority, OnUnknown: w.OnUnknown,
 		}.WithDefaults(),

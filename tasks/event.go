@@ -71,7 +71,7 @@ type eventWire struct {
 // stored again, and that is no error: WeChat pushes until it is answered.
 func (c *Client) EnqueueEvent(ctx context.Context, e Event) error {
 	payload, err := json.Marshal(eventWire{
-		V: Version, App: e.App, OpenID: e.OpenID, At: e.At.Unix(), Source: e.Source, Items: e.Items,
+		V: 1, App: e.App, OpenID: e.OpenID, At: e.At.Unix(), Source: e.Source, Items: e.Items,
 	})
 	if err != nil {
 		return fmt.Errorf("tasks: encode event: %w", err)

@@ -24,10 +24,18 @@ type Notification struct {
 	To Recipient
 	// TemplateID is the template's id as the WeChat console shows it. Required.
 	TemplateID string
-	// Page is the page the card opens. nil: pages/index/index; "": none.
+	// Page is the page the card opens. nil: pages/index/index, or index with
+	// KindTemplate; "": none.
 	Page *string
-	// Data holds the template's values by key, such as thing1. Required.
+	// Data holds the template's values by key, such as thing1. Required, but with
+	// KindTemplate.
 	Data map[string]string
+	// FormID, with KindTemplate, is the form id or prepay_id to send with. Empty:
+	// the stored one that expires first, see producer.Client.GrantFormID.
+	FormID string
+	// EmphasisKeyword, with KindTemplate, is the value shown large, such as
+	// keyword1.DATA.
+	EmphasisKeyword string
 	// MiniprogramState is the version the card opens: developer, trial or formal.
 	// Default formal.
 	MiniprogramState string
@@ -51,10 +59,24 @@ type Notification struct {
 type Recipient struct {
 	// OpenID is the user's id in the app.
 	OpenID string
+	// Code is a login code from wx.login, in place of the openid. The worker
+	// exchanges it, once; it is good for five minutes.
+	Code string
 }
 
 // DefaultPage is the page a card opens when the notification names none.
 const DefaultPage = "pages/index/index"
+
+// defaultTemplatePage is that of KindTemplate.
+const defaultTemplatePage = "index"
+
+// defaultPage is the page of a kind's card when the notification names none.
+func (k Kind) defaultPage() string {
+	if k == KindTemplate {
+		return defaultTemplatePage
+	}
+	return DefaultPage
+}
 
 // WithDefaults returns a copy in which every optional field that is empty has
 // its default. It makes no id.
@@ -63,7 +85,7 @@ func (n Notification) WithDefaults() Notification {
 		n.Kind = KindSubscribe
 	}
 	if n.Page == nil {
-		n.Page = new(DefaultPage)
+		n.Page = new(n.Kind.defaultPage())
 	}
 	if n.MiniprogramState == "" {
 		n.MiniprogramState = "formal"
@@ -81,9 +103,9 @@ func (n Notification) WithDefaults() Notification {
 }
 
 // ContentHash tells whether two notifications say the same to the same
-// recipient. When, how urgently and with what guard a message is sent is no
-// content: a caller that repeats a request may well compute those anew. Apply
-// WithDefaults first.
+// recipient. When, how urgently, with what guard and by which form id a message is
+// sent is no content: a caller that repeats a request may well choose those anew.
+// Apply WithDefaults first.
 func (n Notification) ContentHash() string {
 	h := sha256.New()
 	for _, s := range []string{string(n.Kind), n.To.OpenID, n.TemplateID, *n.Page, n.MiniprogramState, n.Lang} {
@@ -92,6 +114,11 @@ func (n Notification) ContentHash() string {
 	for _, k := range slices.Sorted(maps.Keys(n.Data)) {
 		hashString(h, k)
 		hashString(h, n.Data[k])
+	}
+	for _, s := range []string{n.To.Code, n.EmphasisKeyword} {
+		if s != "" { // left out otherwise, so that earlier hashes stand
+			hashString(h, s)
+		}
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
 }

@@ -44,9 +44,12 @@ const (
 // What is wrong with the fields that every notification has; made once, because
 // every task is judged when it is taken from its queue, too.
 var (
-	detailApp      = fmt.Sprintf("required: the AppID, at most %d letters, digits, '_' or '-'", maxAppID)
-	detailID       = fmt.Sprintf("use 1 to %d characters of A-Z a-z 0-9 . _ ~ -, or leave it out", maxID)
-	detailOpenID   = fmt.Sprintf("required: the user's openid in this app, at most %d letters, digits, '_' or '-'", maxOpaque)
+	detailApp    = fmt.Sprintf("required: the AppID, at most %d letters, digits, '_' or '-'", maxAppID)
+	detailID     = fmt.Sprintf("use 1 to %d characters of A-Z a-z 0-9 . _ ~ -, or leave it out", maxID)
+	detailOpenID = fmt.Sprintf("required: the user's openid in this app, at most %d letters, digits, '_' or '-'", maxOpaque)
+	detailCode   = fmt.Sprintf("the login code from wx.login, at most %d visible characters", maxOpaque)
+	detailFormID = fmt.Sprintf("the formId of a submit event or a prepay_id, at most %d visible characters without ';' or ','; "+
+		"the developer tools' simulator gives a mock one that cannot be used", maxOpaque)
 	detailTemplate = fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque)
 )
 
@@ -58,10 +61,11 @@ func (n Notification) Validate(now time.Time) error {
 	v.check(ValidApp(n.App), "app", detailApp)
 	oneOf(&v, "kind", n.Kind, Kinds()...)
 	v.check(n.ID == "" || validID(n.ID), "id", detailID)
-	v.check(validOpaque(n.To.OpenID), "to.openid", detailOpenID)
+	v.recipient(n.To)
 	v.check(validOpaque(n.TemplateID), "template_id", detailTemplate)
 	v.page(*n.Page)
-	v.data(n.Data)
+	v.data(n.Data, n.Kind == KindTemplate)
+	v.template(n)
 	oneOf(&v, "miniprogram_state", n.MiniprogramState, "formal", "trial", "developer")
 	oneOf(&v, "lang", n.Lang, "zh_CN", "en_US", "zh_HK", "zh_TW")
 	oneOf(&v, "priority", n.Priority, Priorities()...)
@@ -83,6 +87,16 @@ func ValidTemplateID(id string) bool { return validOpaque(id) }
 
 // ValidID reports whether id can name a notification.
 func ValidID(id string) bool { return validID(id) }
+
+// ValidFormID reports whether id can be a form id or a prepay_id.
+func ValidFormID(id string) bool {
+	return len(id) <= maxOpaque && visible(id) && !strings.ContainsAny(id, ";,")
+}
+
+// visible reports whether s is printable ASCII without blanks, and not empty.
+func visible(s string) bool {
+	return s != "" && allBytes(s, func(c byte) bool { return c > ' ' && c <= '~' })
+}
 
 func validOpaque(s string) bool {
 	return s != "" && len(s) <= maxOpaque && allBytes(s, isOpaqueByte)
@@ -116,7 +130,33 @@ func (v *validation) page(page string) {
 	}
 }
 
-func (v *validation) data(data map[string]string) {
+func (v *validation) recipient(to Recipient) {
+	switch {
+	case to.OpenID != "" && to.Code != "":
+		v.add("to", "name the user by openid or by code, not by both")
+	case to.Code != "":
+		v.check(len(to.Code) <= maxOpaque && visible(to.Code), "to.code", detailCode)
+	default:
+		v.check(validOpaque(to.OpenID), "to.openid", detailOpenID)
+	}
+}
+
+// template checks the fields that only KindTemplate has.
+func (v *validation) template(n Notification) {
+	if n.Kind != KindTemplate {
+		v.check(n.FormID == "", "form_id", "belongs to kind template: leave it out")
+		v.check(n.EmphasisKeyword == "", "emphasis_keyword", "belongs to kind template: leave it out")
+		return
+	}
+	v.check(n.FormID == "" || ValidFormID(n.FormID), "form_id", detailFormID)
+	key, ok := strings.CutSuffix(n.EmphasisKeyword, ".DATA")
+	v.check(n.EmphasisKeyword == "" || ok && validKey(key), "emphasis_keyword", "write the key and .DATA, such as keyword1.DATA")
+}
+
+func (v *validation) data(data map[string]string, optional bool) {
+	if len(data) == 0 && optional {
+		return
+	}
 	if len(data) == 0 || len(data) > maxDataKeys {
 		v.add("data", fmt.Sprintf("required: 1 to %d values by template key, such as {\"thing1\":\"…\"}", maxDataKeys))
 		return
@@ -151,6 +191,7 @@ func wrongValue(value string) string {
 
 func (v *validation) times(n Notification, now time.Time) {
 	start := now
+	v.check(n.To.Code == "" || !n.SendAt.After(now), "send_at", "leave it out with to.code: a login code is good for five minutes only")
 	if n.SendAt.After(now.Add(MaxAhead)) {
 		v.add("send_at", "at most 30 days ahead")
 	} else if n.SendAt.After(now) {

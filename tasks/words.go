@@ -5,12 +5,19 @@ import "slices"
 // Kind is the sort of message a notification becomes at WeChat.
 type Kind string
 
-// KindSubscribe is a subscription message, one-time or long-term
-// (POST /cgi-bin/message/subscribe/send).
-const KindSubscribe Kind = "subscribe"
+// The kinds.
+const (
+	// KindSubscribe is a subscription message, one-time or long-term
+	// (POST /cgi-bin/message/subscribe/send).
+	KindSubscribe Kind = "subscribe"
+	// KindTemplate is a template message with a form id
+	// (POST /cgi-bin/message/wxopen/template/send). WeChat retired it in 2020 and
+	// answers 45103; gateways that are compatible with it remain.
+	KindTemplate Kind = "template"
+)
 
 // Kinds lists every kind this version can send.
-func Kinds() []Kind { return []Kind{KindSubscribe} }
+func Kinds() []Kind { return []Kind{KindSubscribe, KindTemplate} }
 
 // taskTypePrefix sets our task types apart from those of other users of the
 // same Redis. A type is the prefix and the kind, so that the dashboard shows it.
@@ -75,5 +82,22 @@ const (
 	StatusRetrying  Status = "retrying"  // waits after a failed attempt
 )
 
-// Final reports whether s is an outcome.
-func (s Status) Final() bool { return slices.Contains(Outcomes(), Outcome(s)) }
+// The states after outcome accepted, once WeChat has pushed what became of the message.
+const (
+	StatusDelivered   Status = "delivered"
+	StatusUndelivered Status = "undelivered"
+)
+
+// Outcome is the outcome that s stands for, "" before there is one.
+func (s Status) Outcome() Outcome {
+	switch {
+	case s == StatusDelivered || s == StatusUndelivered:
+		return Accepted
+	case slices.Contains(Outcomes(), Outcome(s)):
+		return Outcome(s)
+	}
+	return ""
+}
+
+// Final reports whether s is an outcome, or what came after it.
+func (s Status) Final() bool { return s.Outcome() != "" }

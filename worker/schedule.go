@@ -46,9 +46,9 @@ func (w *Worker) feelRedis(ctx context.Context) {
 }
 
 func (w *Worker) announce(ctx context.Context) {
-	apps := make([]string, len(w.cfg.Apps))
-	for i, a := range w.cfg.Apps {
-		apps[i] = a.AppID
+	apps := make(map[string]tasks.ConsentPolicy, len(w.cfg.Apps))
+	for _, a := range w.cfg.Apps {
+		apps[a.AppID] = a.Consent
 	}
 	if err := w.served.Announce(ctx, apps, time.Now()); err != nil {
 		w.cfg.Logger.Warn("apps not announced", "error", err)

@@ -21,6 +21,8 @@ import (
 type App struct {
 	AppID  string
 	WeChat *wechat.Client
+	// Consent is how the app's consents are kept.
+	Consent tasks.ConsentPolicy
 }
 
 // Config is what a worker needs. Everything but Metrics is required.

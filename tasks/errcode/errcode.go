@@ -51,18 +51,30 @@ func Classes() []Class {
 
 // Short names of the calls to WeChat, as metrics and errors use them.
 const (
-	APIToken         = "token"          // GET /cgi-bin/token
-	APIStableToken   = "stable_token"   // POST /cgi-bin/stable_token
-	APISubscribeSend = "subscribe_send" // POST /cgi-bin/message/subscribe/send
+	APIToken         = "token"           // GET /cgi-bin/token
+	APIStableToken   = "stable_token"    // POST /cgi-bin/stable_token
+	APISubscribeSend = "subscribe_send"  // POST /cgi-bin/message/subscribe/send
+	APITemplateSend  = "template_send"   // POST /cgi-bin/message/wxopen/template/send
+	APICodeToSession = "code_to_session" // GET /sns/jscode2session
+	APIGetTemplates  = "get_templates"   // GET /wxaapi/newtmpl/gettemplate
 )
+
+// APIs lists the short names of all calls.
+func APIs() []string {
+	return []string{
+		APIToken, APIStableToken, APISubscribeSend,
+		APITemplateSend, APICodeToSession, APIGetTemplates,
+	}
+}
 
 // Entry is one row of the table. Every text is one or two short sentences
 // without the end of line or the bar character, so that it fits a table cell.
 type Entry struct {
 	Code  int
 	Class Class
-	// TokenCalls marks a row that holds only for answers of APIToken and
-	// APIStableToken, where the code means something else than elsewhere.
+	// TokenCalls marks a row that holds only for the calls that carry the AppSecret
+	// and no access_token (APIToken, APIStableToken and APICodeToSession), where
+	// the code means something else than elsewhere.
 	TokenCalls bool
 	Meaning    string
 	MeaningZH  string
@@ -101,9 +113,10 @@ func Lookup(code int) Entry {
 
 // LookupFor is Lookup for the answer of one call, named by its API constant.
 // It matters where WeChat gives one code two meanings: 40001 is a stale token
-// on most calls and a wrong AppSecret on those that ask for a token.
+// on most calls and a wrong AppSecret on those that carry one.
 func LookupFor(api string, code int) Entry {
-	if api == APIToken || api == APIStableToken {
+	switch api {
+	case APIToken, APIStableToken, APICodeToSession:
 		if e, ok := index[key{code, true}]; ok {
 			return e
 		}

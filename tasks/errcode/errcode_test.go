@@ -69,6 +69,18 @@ func TestLookupForTokenCalls(t *testing.T) {
 		{errcode.APIToken, 45009, errcode.Exhausted},
 		{errcode.APIStableToken, -1, errcode.Transient},
 		{errcode.APISubscribeSend, 43101, errcode.Refused},
+		{errcode.APICodeToSession, 40001, errcode.Misconfigured},
+		{errcode.APICodeToSession, 40013, errcode.Misconfigured},
+		{errcode.APICodeToSession, 40125, errcode.Misconfigured},
+		{errcode.APICodeToSession, 40164, errcode.Misconfigured},
+		{errcode.APICodeToSession, 40029, errcode.Invalid},
+		{errcode.APICodeToSession, 40163, errcode.Invalid},
+		{errcode.APICodeToSession, 40226, errcode.Refused},
+		{errcode.APITemplateSend, 40001, errcode.Token},
+		{errcode.APITemplateSend, 41028, errcode.Invalid},
+		{errcode.APITemplateSend, 45103, errcode.Misconfigured},
+		{errcode.APIGetTemplates, 40001, errcode.Token},
+		{errcode.APIGetTemplates, 45009, errcode.Exhausted},
 		{"a_later_call", 40001, errcode.Token},
 		{errcode.APIToken, 99999, errcode.Unlisted},
 	}
@@ -76,6 +88,14 @@ func TestLookupForTokenCalls(t *testing.T) {
 		if got := errcode.LookupFor(tt.api, tt.code); got.Class != tt.want || got.Code != tt.code {
 			t.Errorf("LookupFor(%s, %d) = code %d, class %s, want class %s", tt.api, tt.code, got.Code, got.Class, tt.want)
 		}
+	}
+}
+
+func TestAPIs(t *testing.T) {
+	t.Parallel()
+	want := []string{"token", "stable_token", "subscribe_send", "template_send", "code_to_session", "get_templates"}
+	if got := errcode.APIs(); !slices.Equal(got, want) {
+		t.Errorf("APIs() = %v, want %v", got, want)
 	}
 }
 
@@ -127,6 +147,7 @@ func TestReasons(t *testing.T) {
 	want := []errcode.Reason{
 		"horizon", "unlisted", "unanswered", "worker_died", "not_after", "canceled",
 		"presumed_accepted", "unconnected", "id_conflict", "no_credit", "panic", "no_token",
+		"login_code", "undelivered", "no_form_id", "retired", "forgotten",
 	}
 	var got []errcode.Reason
 	for _, e := range errcode.Reasons() {
@@ -149,9 +170,9 @@ func TestMarkdownTable(t *testing.T) {
 	rows := len(errcode.All()) + 2
 	tests := []struct{ lang, row string }{
 		{"en", "| 43101 | refused | The user has not subscribed, used the consent up or turned messages off. | None needed; ask the user to subscribe again in the Mini Program. |\n"},
-		{"en", "| 40001 (asking for a token) | misconfigured | "},
+		{"en", "| 40001 (calls with the AppSecret) | misconfigured | "},
 		{"zh", "| 43101 | refused | 用户未订阅、订阅次数已用完，或已关闭消息。 | 无需处理；请在小程序内引导用户重新订阅。 |\n"},
-		{"zh", "| 40001（获取 token 时） | misconfigured | "},
+		{"zh", "| 40001（使用 AppSecret 的接口） | misconfigured | "},
 	}
 	for _, tt := range tests {
 		table := errcode.MarkdownTable(tt.lang)

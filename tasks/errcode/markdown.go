@@ -12,13 +12,13 @@ func MarkdownTable(lang string) string {
 	if lang == "zh" {
 		b.WriteString("| 错误码 | 类别 | 含义 | 处理办法 |\n| --- | --- | --- | --- |\n")
 		for _, e := range All() {
-			writeRow(&b, e, "（获取 token 时）", e.MeaningZH, e.RemedyZH)
+			writeRow(&b, e, "（使用 AppSecret 的接口）", e.MeaningZH, e.RemedyZH)
 		}
 		return b.String()
 	}
 	b.WriteString("| code | class | meaning | remedy |\n| --- | --- | --- | --- |\n")
 	for _, e := range All() {
-		writeRow(&b, e, " (asking for a token)", e.Meaning, e.Remedy)
+		writeRow(&b, e, " (calls with the AppSecret)", e.Meaning, e.Remedy)
 	}
 	return b.String()
 }

@@ -20,6 +20,11 @@ const (
 	ReasonNoCredit         Reason = "no_credit"
 	ReasonPanic            Reason = "panic"
 	ReasonNoToken          Reason = "no_token"
+	ReasonLoginCode        Reason = "login_code"
+	ReasonUndelivered      Reason = "undelivered"
+	ReasonNoFormID         Reason = "no_form_id"
+	ReasonRetired          Reason = "retired"
+	ReasonForgotten        Reason = "forgotten"
 )
 
 // ReasonEntry explains a reason, in the manner of Entry.
@@ -63,13 +68,29 @@ func Reasons() []ReasonEntry {
 			"Give every message an id of its own.", "请为每条消息使用独立的 id。"},
 		{ReasonNoCredit,
 			"The user has no consent left for this template; nothing was sent.", "该用户对此模板已没有可用的订阅次数，消息没有发出。",
-			"Ask the user to subscribe again in the Mini Program.", "请在小程序内引导用户重新订阅。"},
+			"Ask the user to subscribe again in the Mini Program. If they just did, look at wxnotify credits show: only what the app's CONSENT_SOURCE reports is counted.",
+			"请在小程序内引导用户重新订阅。若用户刚刚订阅过，请运行 wxnotify credits show 查看：只有该小程序 CONSENT_SOURCE 所指定来源的上报才会计入。"},
 		{ReasonPanic,
 			"The worker hit a bug while it handled the message.", "worker 处理该消息时触发了程序缺陷。",
 			"Find the stack in the worker's log and report it.", "请在 worker 日志中找到堆栈并反馈。"},
 		{ReasonNoToken,
 			"No access_token could be had, so nothing was sent.", "无法获取 access_token，消息没有发出。",
 			"Run wxnotify token status and wxnotify check.", "请运行 wxnotify token status 与 wxnotify check 查看原因。"},
+		{ReasonLoginCode, // Its remedy is the errcode's, which is shown after this one.
+			"The login code could not be exchanged for the user's openid; nothing was sent.", "登录 code 未能换取用户的 openid，消息没有发出。",
+			"The errcode tells what to do.", "处理办法见错误码的说明。"},
+		{ReasonUndelivered,
+			"WeChat accepted the message and then reported that it was not delivered; the detail is WeChat's word for why.", "微信受理了该消息，随后报告未能送达；详情为微信给出的原因。",
+			"WeChat names only failures of its own system here: if it is still wanted, send it again under a new id.", "微信仅在自身系统故障时报告未送达；如仍需要，请用新的 id 重新发送。"},
+		{ReasonNoFormID,
+			"The user has no usable form_id left; nothing was sent.", "该用户已没有可用的 form_id，消息没有发出。",
+			"Collect one on the user's next form submission, report it to /v1/form-ids, then send again under a new id.", "请在用户下次提交表单时收集 form_id 并上报到 /v1/form-ids，再用新的 id 重新发送。"},
+		{ReasonRetired,
+			"Template messages of this app are held, because WeChat answered that it has retired them (45103).", "微信答复模板消息接口已下线（45103），该小程序的模板消息已暂停发送。",
+			"Move to subscribe messages and cancel what waits. Only where the app's WECHAT_URL is a private gateway that still takes template messages can they go on.", "请改用订阅消息，并取消仍在等待的消息。仅当该小程序的 WECHAT_URL 指向仍支持模板消息的私有网关时，才可能继续发送。"},
+		{ReasonForgotten,
+			"The user's data was erased on request before the message was sent.", "在消息发出之前，该用户的数据已按请求删除。",
+			"None needed; the message is not sent.", "无需处理，该消息不会发送。"},
 	}
 }
 

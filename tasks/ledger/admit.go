@@ -23,7 +23,42 @@ type Admission struct {
 	CreatedAt        time.Time
 	SendAt, NotAfter time.Time
 	DropAfterUnknown bool
+	// Need is what the recipient must have allowed.
+	Need       Need
+	TemplateID string
+	// Type is the template's, for NeedObserved and NeedSubscription.
+	Type TemplateType
+	// FormID is the form id that came with the notification, for NeedFormID.
+	FormID string
+	// GraceFrom is when the notification could first be sent: for a short time
+	// after it what it needs may still be on its way.
+	GraceFrom time.Time
+	// Harmless says that the call sends nothing: an attempt that died leaves no doubt.
+	Harmless bool
 }
+
+// Need is what an admission demands of the recipient's consent.
+type Need string
+
+const (
+	// NeedNothing: no books are kept.
+	NeedNothing Need = ""
+	// NeedObserved: a credit is held if there is one; without, the attempt may call all the same.
+	NeedObserved Need = "observe"
+	// NeedSubscription: no call without a credit or a standing subscription.
+	NeedSubscription Need = "enforce"
+	// NeedFormID: a form id is held, without one there is no call to make.
+	NeedFormID Need = "form"
+)
+
+// TemplateType is how long a consent to a template lasts, as gettemplate says.
+type TemplateType int
+
+const (
+	TypeUnknown TemplateType = 0
+	OneTime     TemplateType = 1
+	LongTerm    TemplateType = 2
+)
 
 // NewAttempt makes the id of an attempt.
 func NewAttempt() string {
@@ -46,10 +81,12 @@ const (
 	Turn Verdict = "turn"
 	// Wait: send_at, or the time of the next attempt, has not come.
 	Wait Verdict = "wait"
+	// Credit: nothing the recipient allowed covers it, but that may be on its way.
+	Credit Verdict = "credit"
 )
 
 // Verdicts lists every verdict.
-func Verdicts() []Verdict { return []Verdict{Go, Ended, Busy, Turn, Wait} }
+func Verdicts() []Verdict { return []Verdict{Go, Ended, Busy, Turn, Wait, Credit} }
 
 // Admitted is the answer to an admission.
 type Admitted struct {
@@ -60,7 +97,7 @@ type Admitted struct {
 	Attempts int
 	// Unknowns counts earlier attempts nobody knows the end of.
 	Unknowns int
-	// Wait is how long to wait with Busy, Turn and Wait.
+	// Wait is how long to wait with Busy, Turn, Wait and Credit.
 	Wait time.Duration
 	// Changed says that this very admission wrote the outcome.
 	Changed bool
@@ -68,16 +105,18 @@ type Admitted struct {
 	// worker: nobody knows what became of it.
 	Died   bool
 	Reason errcode.Reason
+	// FormID is the form id the attempt holds, with NeedFormID and Go.
+	FormID string
 }
 
 // Admit decides, in one step on Redis's clock, whether the attempt may call. The
 // same attempt may ask again and gets the same answer.
 func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
-	tag := Tag(a.App, a.OpenID)
-	r, err := l.run(ctx, admitScript, []string{l.recordKey(tag, a.ID), l.turnKey(tag)},
+	r, err := l.run(ctx, admitScript, l.attemptKeys(a.Ref),
 		a.Attempt, a.Lease.Milliseconds(), kindLetter[a.Kind], unixMilli(a.CreatedAt),
 		unixMilli(a.SendAt), unixMilli(a.NotAfter), flag(a.DropAfterUnknown),
-		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds())
+		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(),
+		string(a.Need), a.TemplateID, int(a.Type), a.FormID, a.GraceFrom.Add(l.o.Grace).UnixMilli(), flag(a.Harmless))
 	if err != nil {
 		return Admitted{}, fmt.Errorf("ledger: admit: %w", err)
 	}
@@ -88,11 +127,18 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 	answer := Admitted{
 		Verdict: Verdict(r.text(0)), Status: status, Attempts: int(r.number(2)), Unknowns: int(r.number(3)),
 		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)), Died: r.number(7) == 1,
+		FormID: r.text(8),
 	}
 	if answer.Changed {
 		l.keep(ctx, a.Ref, status)
 	}
 	return answer, nil
+}
+
+// attemptKeys are the keys of an attempt: record, turn, consent, form ids.
+func (l *Ledger) attemptKeys(ref Ref) []string {
+	tag := Tag(ref.App, ref.OpenID)
+	return []string{l.recordKey(tag, recordName(ref.App, ref.ID)), l.turnKey(tag), l.consentKey(tag), l.formIDsKey(tag)}
 }
 
 func unixMilli(t time.Time) int64 {

@@ -8,18 +8,35 @@ import (
 
 // Ref names a notification and its recipient.
 type Ref struct {
-	App, ID, OpenID string
+	App, ID string
+	// OpenID is the recipient, or CodeRecipient while only a login code is known.
+	OpenID string
+	// Exchanged says that the recipient was named by a login code.
+	Exchanged bool
 }
 
 func (l *Ledger) pointerKey(app, id string) string {
-	return l.ns.Key("p:{" + digest(app, id) + "}")
+	return l.ns.Key("p:{" + recordName(app, id) + "}")
 }
 
-func (l *Ledger) recordKey(tag, id string) string {
-	return l.ns.Key("r:{" + tag + "}:" + digest(id))
+// recordName stands for a notification in the names of its record and its pointer.
+func recordName(app, id string) string { return digest(app, id) }
+
+func (l *Ledger) recordKey(tag, name string) string {
+	return l.ns.Key("r:{" + tag + "}:" + name)
 }
 
-func (l *Ledger) turnKey(tag string) string { return l.ns.Key("t:{" + tag + "}") }
+func (l *Ledger) turnKey(tag string) string    { return l.ns.Key("t:{" + tag + "}") }
+func (l *Ledger) consentKey(tag string) string { return l.ns.Key("c:{" + tag + "}") }
+func (l *Ledger) formIDsKey(tag string) string { return l.ns.Key("f:{" + tag + "}") }
+
+func (l *Ledger) msgIDKey(tag, msgID string) string {
+	return l.ns.Key("m:{" + tag + "}:" + msgID)
+}
+
+// CodeRecipient stands for the recipient in a Ref as long as only a login code is
+// known. It is no openid: those hold no colon.
+func CodeRecipient(code string) string { return "code:" + code }
 
 // Tag stands for a recipient in key names and in memory: the same for the same
 // app and openid, and it tells neither.

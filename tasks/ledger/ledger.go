@@ -27,6 +27,9 @@ type Options struct {
 	DedupeWindow time.Duration
 	// DeadRetention is how long a dead letter is kept. Default 30 days.
 	DeadRetention time.Duration
+	// Grace is how long a notification waits for a credit or a form id that may be
+	// on its way. Default 10 s.
+	Grace time.Duration
 	// Batch sends the commands of many goroutines together, which a worker gains
 	// from. Each still gets its own answer. Default off.
 	Batch bool
@@ -43,6 +46,9 @@ func New(rdb redis.UniversalClient, ns tasks.Namespace, o Options) *Ledger {
 	}
 	if o.DeadRetention <= 0 {
 		o.DeadRetention = 30 * 24 * time.Hour
+	}
+	if o.Grace <= 0 {
+		o.Grace = 10 * time.Second
 	}
 	return &Ledger{rdb: rdb, batch: batcher(rdb, o.Batch), ns: ns, o: o}
 }
@@ -66,14 +72,19 @@ func batcher(rdb redis.UniversalClient, wanted bool) *redis.AutoPipeliner {
 var luaFiles embed.FS
 
 var (
-	admitScript  = script("admit")
-	settleScript = script("settle")
-	cancelScript = script("cancel")
+	admitScript       = script("admit")
+	settleScript      = script("settle")
+	cancelScript      = script("cancel")
+	grantScript       = script("grant")
+	grantFormIDScript = script("grantform")
+	receiptScript     = script("receipt")
+	eraseScript       = script("erase")
+	purgeScript       = script("purge")
 )
 
-// script joins the shared part and one script's own.
+// script joins the shared parts and one script's own.
 func script(name string) *redis.Script {
-	return tasks.Script(luaFiles, "lua/record.lua", "lua/"+name+".lua")
+	return tasks.Script(luaFiles, "lua/record.lua", "lua/consent.lua", "lua/"+name+".lua")
 }
 
 // run calls a script and returns the fields of its answer.
@@ -88,6 +99,19 @@ func (l *Ledger) run(ctx context.Context, s *redis.Script, keys []string, args .
 		return nil, err
 	}
 	return reply(cmd.Val()), nil
+}
+
+// runText calls a script that answers with one text.
+func (l *Ledger) runText(ctx context.Context, s *redis.Script, keys []string, args ...any) (string, error) {
+	cmd := redis.NewCmd(ctx, evalsha(s, keys, args)...)
+	err := l.do(ctx, cmd)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		return s.Eval(ctx, l.rdb, keys, args...).Text()
+	}
+	if err != nil {
+		return "", err
+	}
+	return cmd.Text()
 }
 
 func evalsha(s *redis.Script, keys []string, args []any) []any {

@@ -42,6 +42,8 @@ var statusOf = map[string]tasks.Status{
 	"U": tasks.Status(tasks.Unknown),
 	"u": tasks.Status(tasks.Unknown),
 	"D": tasks.Status(tasks.Dead),
+	"V": tasks.StatusDelivered,
+	"X": tasks.StatusUndelivered,
 }
 
 var letterOf = map[tasks.Outcome]string{
@@ -54,7 +56,7 @@ var letterOf = map[tasks.Outcome]string{
 	tasks.Dead:     "D",
 }
 
-var kindLetter = map[tasks.Kind]string{tasks.KindSubscribe: "s"}
+var kindLetter = map[tasks.Kind]string{tasks.KindSubscribe: "s", tasks.KindTemplate: "t"}
 
 func kindOf(letter string) tasks.Kind {
 	for k, l := range kindLetter {

@@ -46,7 +46,15 @@ type Settlement struct {
 	HorizonBase time.Time
 	Horizon     time.Duration
 	// Delay is how long the next attempt has to wait, on Redis's clock.
-	Delay time.Duration
+	Delay      time.Duration
+	TemplateID string
+	// FormID is the form id that came with the notification, if one did.
+	FormID string
+	// Revoked says that WeChat answered 43101: the recipient allows nothing any
+	// more of what was granted before the attempt was admitted.
+	Revoked bool
+	// Discarded says that WeChat refused the form id: it is deleted.
+	Discarded bool
 	// UnlistedLimit ends the notification with its n-th failure of this sort. 0: no limit.
 	UnlistedLimit int
 }
@@ -66,14 +74,18 @@ type Settled struct {
 // Settle records what became of an attempt. It may be repeated. An error means
 // that nobody can tell whether it was recorded.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
-	tag := Tag(s.App, s.OpenID)
-	keys := []string{l.recordKey(tag, s.ID), l.turnKey(tag)}
+	keys := l.attemptKeys(s.Ref)
+	if s.MsgID != "" {
+		keys = append(keys, l.msgIDKey(Tag(s.App, s.OpenID), s.MsgID))
+	}
 	args := []any{
 		s.Attempt, flag(s.Admitted), string(s.Next), letterOf[s.Outcome],
 		s.MsgID, errcodeField(s.Errcode), string(s.Reason), cleanDetail(s.Detail),
 		kindLetter[s.Kind], unixMilli(s.CreatedAt), flag(s.DropAfterUnknown),
 		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
+		s.TemplateID, s.FormID, flag(s.Revoked), flag(s.Discarded),
+		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(),
 	}
 	r, err := l.run(ctx, settleScript, keys, args...)
 	if err != nil {
@@ -83,7 +95,7 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 	if err != nil {
 		return Settled{}, err
 	}
-	if status == tasks.Status(tasks.Dead) || status == tasks.Status(tasks.Canceled) {
+	if status == tasks.Status(tasks.Dead) || status == tasks.Status(tasks.Canceled) || s.Exchanged && status.Final() {
 		l.keep(ctx, s.Ref, status)
 	}
 	return Settled{
@@ -91,6 +103,10 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 		Attempts: int(r.number(3)), Unknowns: int(r.number(4)), Reason: errcode.Reason(r.text(5)),
 	}, nil
 }
+
+// msgIDFor is how long a receipt finds its notification: WeChat pushes it within
+// seconds, and what it pushed may lie in the queue while workers are away.
+const msgIDFor = 6 * time.Hour
 
 func errcodeField(code int) string {
 	if code == 0 {

@@ -26,7 +26,7 @@ func (l *Ledger) Lookup(ctx context.Context, app, id string) (Known, error) {
 	if err != nil {
 		return Known{}, err
 	}
-	text, err := l.rdb.Get(ctx, l.recordKey(tag, id)).Result()
+	text, err := l.rdb.Get(ctx, l.recordKey(tag, recordName(app, id))).Result()
 	if errors.Is(err, redis.Nil) {
 		return Known{Hash: hash}, nil
 	}
@@ -60,7 +60,7 @@ func (l *Ledger) CancelKnown(ctx context.Context, app, id string, kind tasks.Kin
 }
 
 func (l *Ledger) cancel(ctx context.Context, ref Ref, tag string, kind tasks.Kind, created time.Time) (bool, tasks.Status, error) {
-	r, err := l.run(ctx, cancelScript, []string{l.recordKey(tag, ref.ID)},
+	r, err := l.run(ctx, cancelScript, []string{l.recordKey(tag, recordName(ref.App, ref.ID))},
 		kindLetter[kind], unixMilli(created), openTTL.Milliseconds())
 	if err != nil {
 		return false, "", fmt.Errorf("ledger: cancel: %w", err)

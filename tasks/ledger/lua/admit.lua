@@ -1,20 +1,30 @@
 -- Lets one attempt call WeChat, or says why not.
--- KEYS: record, turn
+-- KEYS: record, turn, consent, form ids
 local attempt, lease = ARGV[1], tonumber(ARGV[2])
 local kind, created = ARGV[3], ARGV[4]
 local send_at, not_after = tonumber(ARGV[5]), tonumber(ARGV[6])
 local drop = ARGV[7] == '1'
 local open_ttl, end_ttl = ARGV[8], ARGV[9]
+local need, template, template_type, form_id = ARGV[10], ARGV[11], tonumber(ARGV[12]), ARGV[13]
+local grace_end = tonumber(ARGV[14])
+local harmless = ARGV[15] == '1' -- whatever the call did, it sent nothing
 
 local now = millis()
 local r = load(KEYS[1]) or new(kind, created)
 local died = 0 -- an earlier attempt ended with its worker, and this admission is the first to see it
 
 local function answer(verdict, wait, changed)
-  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason, died}
+  local form = ''
+  if need == 'form' then
+    local _, rest = held(r)
+    form = string.match(rest, '^%d*,(.*)$') or ''
+  end
+  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason, died, form}
 end
 
 local function finish(state, reason)
+  let_go(r, KEYS[3], KEYS[4], template, now)
+  r.hold = ''
   close(r, state)
   if reason then
     r.reason = reason
@@ -44,15 +54,22 @@ if r.state == 'S' then
   if r.lease > now then
     return answer('busy', r.lease - now, 0)
   end
-  r.unknowns, died = r.unknowns + 1, 1
-  if drop or r.unknowns > 1 then
-    return finish('U', 'worker_died')
+  died = 1
+  if not harmless then
+    r.unknowns = r.unknowns + 1
+    if drop or r.unknowns > 1 then
+      return finish('U', 'worker_died')
+    end
   end
   close(r, 'R')
   r.reason, r.due = 'worker_died', 0
   save(KEYS[1], r, now, open_ttl)
 end
 
+local erased = redis.call('HGET', KEYS[3], 'x')
+if erased and r.created <= tonumber(erased) then
+  return finish(r.unknowns > 0 and 'U' or 'C', 'forgotten')
+end
 if send_at > now then
   return answer('wait', send_at - now, 0)
 end
@@ -67,10 +84,29 @@ if not_after > 0 and now > not_after then
   return finish('E', 'not_after')
 end
 
-if not redis.call('SET', KEYS[2], attempt, 'NX', 'PX', lease) and redis.call('GET', KEYS[2]) ~= attempt then
+-- Whoever has the turn may give back what it holds, so nobody counts before.
+local owner = redis.call('GET', KEYS[2])
+if owner and owner ~= attempt then
   return answer('turn', math.max(redis.call('PTTL', KEYS[2]), 1), 0)
 end
 
+local letter = held(r)
+if letter == '' then -- else a lost attempt left its hold to this one
+  local covered = true
+  if need == 'form' then
+    covered = hold_form_id(r, KEYS[3], KEYS[4], form_id, now)
+  elseif need ~= '' then
+    covered = hold_subscription(r, KEYS[3], template, need == 'enforce', template_type, now)
+  end
+  if not covered then
+    if now < grace_end then
+      return answer('credit', grace_end - now, 0)
+    end
+    return finish('N', need == 'form' and 'no_form_id' or 'no_credit')
+  end
+end
+
+redis.call('SET', KEYS[2], attempt, 'PX', lease)
 r.state, r.attempt, r.lease, r.attempts, r.due = 'S', attempt, now + lease, r.attempts + 1, 0
 save(KEYS[1], r, now, open_ttl)
 return answer('go', 0, 0)

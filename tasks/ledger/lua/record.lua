@@ -1,7 +1,7 @@
 -- What every script shares: the clock and the record's text form (see doc.go).
 
 -- One capture for each field, in doc.go's order. Trailing fields may be missing.
-local PATTERN = '^([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*)'
+local PATTERN = '^([^;]*)' .. string.rep(';?([^;]*)', 15)
 
 local function millis()
   local t = redis.call('TIME')
@@ -12,6 +12,7 @@ local function new(kind, created)
   return {
     state = 'R', kind = kind, attempts = 0, unknowns = 0, unlisted = 0, attempt = '', lease = 0, created = tonumber(created),
     age = 0, base = 0, msgid = '', errcode = '', reason = '', detail = '', due = 0,
+    hold = '',
   }
 end
 
@@ -20,13 +21,13 @@ local function load(key)
   if not text then
     return nil
   end
-  local state, kind, attempts, created, age, msgid, unknowns, unlisted, attempt, lease, base, errcode, reason, detail, due =
+  local state, kind, attempts, created, age, msgid, unknowns, unlisted, attempt, lease, base, errcode, reason, detail, due, hold =
     string.match(text, PATTERN)
   return {
     state = state, kind = kind, attempts = tonumber(attempts) or 0, unknowns = tonumber(unknowns) or 0,
     unlisted = tonumber(unlisted) or 0, attempt = attempt, lease = tonumber(lease) or 0, created = tonumber(created) or 0,
     age = tonumber(age) or 0, base = tonumber(base) or 0, msgid = msgid, errcode = errcode, reason = reason, detail = detail,
-    due = tonumber(due) or 0,
+    due = tonumber(due) or 0, hold = hold,
   }
 end
 
@@ -35,18 +36,37 @@ local function sparse(n)
   return n == 0 and '' or n
 end
 
+-- save writes the record. Without a ttl it keeps the one it has.
 local function save(key, r, now, ttl)
   r.age = math.max(0, now - r.created)
   local text = table.concat({
     r.state, r.kind, sparse(r.attempts), sparse(r.created), sparse(r.age), r.msgid, sparse(r.unknowns), sparse(r.unlisted),
     r.attempt, sparse(r.lease), sparse(r.base), r.errcode, r.reason, r.detail, sparse(r.due),
+    r.hold,
   }, ';')
   text = string.gsub(text, ';+$', '')
-  redis.call('SET', key, text, 'PX', ttl)
+  if ttl then
+    redis.call('SET', key, text, 'PX', ttl)
+  else
+    redis.call('SET', key, text, 'KEEPTTL')
+  end
 end
 
 local function final(r)
   return r.state ~= 'S' and r.state ~= 'R'
+end
+
+-- accepted: also with its receipt.
+local function accepted(r)
+  return r.state == 'A' or r.state == 'V' or r.state == 'X'
+end
+
+-- receive notes what WeChat said about the delivery of an accepted notification.
+local function receive(r, state, errcode, detail)
+  r.state = state
+  if state == 'X' then
+    r.errcode, r.reason, r.detail = errcode, 'undelivered', detail
+  end
 end
 
 -- close ends the attempt in flight, if any, and sets the state.

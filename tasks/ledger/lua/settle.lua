@@ -1,5 +1,5 @@
 -- Records what became of an attempt.
--- KEYS: record, turn
+-- KEYS: record, turn, consent, form ids, and with a msgid its key
 local attempt, admitted = ARGV[1], ARGV[2] == '1'
 local verb, outcome = ARGV[3], ARGV[4]
 local msgid, errcode, reason, detail = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -9,6 +9,9 @@ local horizon_base, horizon = tonumber(ARGV[12]), tonumber(ARGV[13])
 local unlisted_limit = tonumber(ARGV[14])
 local delay = tonumber(ARGV[15])
 local open_ttl, end_ttl, dead_ttl = ARGV[16], ARGV[17], ARGV[18]
+local template, form_id = ARGV[19], ARGV[20]
+local revoked, discarded = ARGV[21] == '1', ARGV[22] == '1'
+local name, msgid_ttl = ARGV[23], ARGV[24]
 
 local now = millis()
 local r = load(KEYS[1])
@@ -29,6 +32,37 @@ local function write()
     ttl = end_ttl
   end
   save(KEYS[1], r, now, ttl)
+end
+
+-- index lets a receipt find the notification, or takes the receipt that came before.
+local function index()
+  if not KEYS[5] or redis.call('SET', KEYS[5], name, 'PX', msgid_ttl, 'NX') then
+    return
+  end
+  local state, code, text = string.match(redis.call('GET', KEYS[5]), '^!(%u);([^;]*);(.*)$')
+  if state then
+    redis.call('SET', KEYS[5], name, 'PX', msgid_ttl)
+    receive(r, state, code, text)
+  end
+end
+
+-- hand deals with what the attempt held, as the record stands after it.
+local function hand()
+  if accepted(r) or revoked then
+    if revoked then
+      revoke(r, KEYS[3], template, now)
+    end
+    spend(r, KEYS[3], KEYS[4], now)
+  elseif discarded then
+    discard(r, KEYS[3], KEYS[4], form_id, now)
+  elseif final(r) then
+    let_go(r, KEYS[3], KEYS[4], template, now)
+  elseif r.unknowns == 0 then -- after a lost answer it stays with the notification
+    give_back(r, KEYS[3], KEYS[4], template, now)
+  end
+  if final(r) then
+    r.hold = ''
+  end
 end
 
 local function note()
@@ -61,13 +95,18 @@ if not ours then
   if r.attempt == attempt and r.state ~= 'S' then -- our own command, repeated
     return answer(1, 0)
   end
+  if verb == 'end' and outcome == 'A' and accepted(r) and r.msgid == msgid then
+    return answer(1, 0)
+  end
   if verb == 'end' and r.state == outcome and r.msgid == msgid and r.errcode == errcode then
     return answer(1, 0)
   end
-  if verb == 'end' and outcome == 'A' and r.state ~= 'A' then -- late, but a fact
+  if verb == 'end' and outcome == 'A' and not accepted(r) then -- late, but a fact
     close(r, 'A')
     r.msgid = msgid
     note()
+    hand()
+    index()
     write()
     return answer(1, 1)
   end
@@ -77,6 +116,7 @@ end
 if verb == 'release' then -- admitted, but no request was written
   r.attempts = math.max(0, r.attempts - 1)
   r.state, r.attempt, r.lease = 'R', attempt, 0 -- it remembers the attempt, whose admission may still be on its way
+  hand()
   write()
   return answer(1, 0)
 end
@@ -92,6 +132,10 @@ if verb == 'end' then
     r.attempt = attempt -- its admission may still be on its way, and is no replay
   end
   r.msgid = msgid
+  hand()
+  if outcome == 'A' then
+    index()
+  end
   write()
   return answer(1, 0)
 end
@@ -117,5 +161,6 @@ if r.state == 'R' and horizon > 0 and now > math.max(horizon_base, r.base) + hor
   r.reason = 'horizon'
 end
 r.attempt = attempt
+hand()
 write()
 return answer(1, 0)

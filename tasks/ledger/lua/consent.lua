@@ -1,0 +1,235 @@
+-- What a recipient allowed (see doc.go): subscriptions, form ids, and what an attempt holds of them.
+
+-- MAX_RUNS bounds a subscription's text. Older grants are told apart no longer: only recent pushes come in disorder.
+local MAX_RUNS = 16
+
+local function load_subscription(key, template)
+  local text = redis.call('HGET', key, 's' .. template)
+  if not text then
+    return nil
+  end
+  local granted, changed, refused, list = string.match(text, '^(%d*);(%d*);(%d*);(.*)$')
+  local s = {granted = tonumber(granted) or 0, changed = tonumber(changed) or 0, refused = tonumber(refused) or 0, runs = {}, left = 0}
+  for at, count in string.gmatch(list or '', '(%d+)%*?(%d*)') do
+    local run = {at = tonumber(at), count = tonumber(count) or 1}
+    s.runs[#s.runs + 1] = run
+    s.left = s.left + run.count
+  end
+  return s
+end
+
+local function save_subscription(key, template, s, now)
+  local list = {}
+  for i, run in ipairs(s.runs) do
+    list[i] = run.count == 1 and run.at or (run.at .. '*' .. run.count)
+  end
+  s.changed = math.floor(now / 1000)
+  redis.call('HSET', key, 's' .. template, table.concat({s.granted, s.changed, sparse(s.refused), table.concat(list, ',')}, ';'))
+end
+
+-- grow adds one grant made at a time, by the clock of whoever reported it, at the end: the order is that of arrival.
+local function grow(s, at)
+  s.granted = s.granted + 1
+  local last = s.runs[#s.runs]
+  if last and last.at == at then
+    last.count = last.count + 1
+  else
+    s.runs[#s.runs + 1] = {at = at, count = 1}
+  end
+  s.left = s.left + 1
+  if #s.runs > MAX_RUNS then
+    s.runs[2].count = s.runs[2].count + s.runs[1].count
+    table.remove(s.runs, 1)
+  end
+end
+
+-- shrink takes the grant that arrived first and returns its time.
+local function shrink(s)
+  local first = s.runs[1]
+  first.count, s.left = first.count - 1, s.left - 1
+  if first.count == 0 then
+    table.remove(s.runs, 1)
+  end
+  return first.at
+end
+
+-- refuse ends what was granted up to a time.
+local function refuse(s, at)
+  local kept = {}
+  s.left = 0
+  for _, run in ipairs(s.runs) do
+    if run.at > at then
+      kept[#kept + 1] = run
+      s.left = s.left + run.count
+    end
+  end
+  s.runs, s.refused = kept, math.max(s.refused, at)
+end
+
+-- used names a form id that must not be granted again. Its text is gone, a digest stays until the purge.
+local function used(form_id)
+  return '!' .. string.sub(redis.sha1hex(form_id), 1, 16)
+end
+
+local function form_member(uses, form_id)
+  return uses .. ';' .. form_id
+end
+
+-- stored_uses says how many messages a stored form id still allows, and its expiry; nil if it is not stored.
+local function stored_uses(key, form_id)
+  for uses = 1, 3 do
+    local expires = redis.call('ZSCORE', key, form_member(uses, form_id))
+    if expires then
+      return uses, expires
+    end
+  end
+end
+
+-- set_uses replaces the number of messages a form id allows; 0 deletes it.
+local function set_uses(key, form_id, before, after, expires)
+  if before > 0 then
+    redis.call('ZREM', key, form_member(before, form_id))
+  end
+  if after > 0 then
+    redis.call('ZADD', key, expires, form_member(after, form_id))
+  end
+end
+
+-- What a record holds, after an 'x' if the form id it was given proved useless:
+--   C<granted>,<at>       one credit, granted at <at>
+--   L<granted>            a standing subscription: nothing was taken
+--   N<granted>            nothing, and nothing was there to take
+--   F<expires>,<form id>  one use of a form id; <expires> is empty if it was given and never stored
+-- <granted> counts the template's grants when the attempt was admitted.
+
+local function held(r)
+  local spoilt, letter, rest = string.match(r.hold, '^(x?)(%u?)(.*)$')
+  return letter, rest, spoilt
+end
+
+local function unhold(r)
+  local _, _, spoilt = held(r)
+  r.hold = spoilt
+end
+
+-- hold_subscription takes what one message needs; false if enforce forbids it.
+-- type is 1 one-time, 2 long-term, 0 unknown.
+local function hold_subscription(r, key, template, enforce, type, now)
+  local s = load_subscription(key, template)
+  if not s then
+    r.hold = 'N0'
+    return not enforce or type == 0
+  end
+  if s.left == 0 then
+    r.hold = 'N' .. s.granted
+    return not enforce
+  end
+  if type == 2 then
+    r.hold = 'L' .. s.granted
+    return true
+  end
+  r.hold = 'C' .. s.granted .. ',' .. shrink(s)
+  save_subscription(key, template, s, now)
+  return true
+end
+
+-- hold_form_id takes the form id that was given, or else the stored one that expires first; false if there is none.
+local function hold_form_id(r, consent, forms, given, now)
+  local _, _, spoilt = held(r)
+  if given ~= '' and spoilt == '' then
+    if redis.call('HEXISTS', consent, used(given)) == 0 then
+      local uses, expires = stored_uses(forms, given)
+      if uses then
+        set_uses(forms, given, uses, uses - 1, expires)
+      end
+      r.hold = 'F' .. (expires or '') .. ',' .. given
+      return true
+    end
+    spoilt = 'x'
+  end
+  local first = redis.call('ZRANGEBYSCORE', forms, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if #first == 0 then
+    r.hold = spoilt
+    return false
+  end
+  local uses, form_id = string.match(first[1], '^(%d);(.*)$')
+  set_uses(forms, form_id, tonumber(uses), tonumber(uses) - 1, first[2])
+  r.hold = spoilt .. 'F' .. first[2] .. ',' .. form_id
+  return true
+end
+
+-- spend uses up what is held: the message was sent, or may have been.
+local function spend(r, consent, forms, now)
+  local letter, rest = held(r)
+  if letter == 'F' then
+    local expires, form_id = string.match(rest, '^(%d*),(.*)$')
+    if expires ~= '' and not stored_uses(forms, form_id) then -- nobody knows how often one may be used that was never stored
+      redis.call('HSET', consent, used(form_id), math.floor(now / 1000))
+    end
+  end
+  unhold(r)
+end
+
+-- give_back returns what is held: nothing was sent.
+local function give_back(r, consent, forms, template, now)
+  local letter, rest = held(r)
+  if letter == 'C' then
+    local at = tonumber(string.match(rest, ',(%d+)$'))
+    local s = load_subscription(consent, template)
+    if s and at > s.refused then -- neither erased nor refused meanwhile
+      table.insert(s.runs, 1, {at = at, count = 1})
+      save_subscription(consent, template, s, now)
+    end
+  elseif letter == 'F' then
+    local expires, form_id = string.match(rest, '^(%d*),(.*)$')
+    if expires ~= '' then
+      local uses = stored_uses(forms, form_id) or 0
+      set_uses(forms, form_id, uses, uses + 1, expires)
+    end
+  end
+  unhold(r)
+end
+
+-- revoke ends the grants that had arrived when the attempt was admitted: WeChat says that there is nothing left of them.
+local function revoke(r, consent, template, now)
+  local letter, rest = held(r)
+  if letter == '' or letter == 'F' then
+    return
+  end
+  local known = tonumber(string.match(rest, '^%d+'))
+  local s = load_subscription(consent, template)
+  if s then
+    while s.left > s.granted - known do
+      shrink(s)
+    end
+    save_subscription(consent, template, s, now)
+  end
+  unhold(r)
+end
+
+-- discard ends a form id that WeChat refuses; the next attempt takes another one.
+local function discard(r, consent, forms, given, now)
+  local letter, rest = held(r)
+  if letter ~= 'F' then
+    return
+  end
+  local form_id = string.match(rest, '^%d*,(.*)$')
+  local uses, expires = stored_uses(forms, form_id)
+  if uses then
+    set_uses(forms, form_id, uses, 0, expires)
+  end
+  redis.call('HSET', consent, used(form_id), math.floor(now / 1000))
+  unhold(r)
+  if form_id == given then
+    r.hold = 'x'
+  end
+end
+
+-- let_go deals with what is held when a notification ends: after a lost answer it may have been used.
+local function let_go(r, consent, forms, template, now)
+  if r.unknowns > 0 then
+    spend(r, consent, forms, now)
+  else
+    give_back(r, consent, forms, template, now)
+  end
+end
