@@ -53,6 +53,14 @@ type Labels struct {
 
 	Routes []string // the gateway's route patterns
 	Jobs   []string // scheduled jobs
+
+	Events          []string // WeChat's names of the pushes that are acted on
+	EventResults    []string // what becomes of an event
+	CallbackResults []string // what becomes of a request to the callback
+	ReceiptResults  []string // ReceiptResults()
+	PurgedRecords   []string // PurgedRecords()
+	GrantSources    []string // GrantSources()
+	GrantResults    []string // GrantResults()
 }
 
 // InitializeFor announces label values and creates every counter and histogram
@@ -82,6 +90,11 @@ func (m *Metrics) createKnown() {
 	create(m.enqueued, apps, kinds, k.enqueueResults.all())
 	create(m.gatewayRequests, k.routes.all(), codeLabels(gatewayCodes))
 	create(m.gatewaySeconds, k.routes.all())
+	create(m.receipts, apps, k.receiptResults.all())
+	create(m.purged, k.purgedRecords.all())
+	create(m.events, apps, k.events.all(), k.eventResults.all())
+	create(m.grants, apps, k.grantSources.all(), k.grantResults.all())
+	create(m.callbackRequests, apps, k.callbackResults.all())
 	create(m.setAside, k.setAsideReasons.all())
 	create(m.admissions, k.verdicts.all())
 }
@@ -112,6 +125,9 @@ func create[T any](v vector[T], lists ...[]string) {
 type vocabularies struct {
 	apps, kinds, lanes, outcomes, classes, verdicts vocabulary
 	apis, tokenCauses, tokenResults, routes, jobs   vocabulary
+	events, eventResults, callbackResults           vocabulary
+	receiptResults, purgedRecords                   vocabulary
+	grantSources, grantResults                      vocabulary
 
 	// These two are fixed by this package.
 	enqueueResults, setAsideReasons vocabulary
@@ -135,6 +151,13 @@ func (k *vocabularies) add(l Labels) {
 	k.tokenResults.add(l.TokenResults...)
 	k.routes.add(l.Routes...)
 	k.jobs.add(l.Jobs...)
+	k.events.add(l.Events...)
+	k.eventResults.add(l.EventResults...)
+	k.callbackResults.add(l.CallbackResults...)
+	k.receiptResults.add(l.ReceiptResults...)
+	k.purgedRecords.add(l.PurgedRecords...)
+	k.grantSources.add(l.GrantSources...)
+	k.grantResults.add(l.GrantResults...)
 }
 
 // vocabulary is the set of values one label may take. It is read on every

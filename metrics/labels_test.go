@@ -29,6 +29,20 @@ func TestZeroFromTheStart(t *testing.T) {
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="unavailable"}`,
 		`wxnotify_gateway_requests_total{code="503",route="POST /v1/notifications"}`,
 		`wxnotify_gateway_request_duration_seconds{route="POST /v1/notifications"}`,
+		`wxnotify_receipts_total{app="wx2",result="delivered"}`,
+		`wxnotify_receipts_total{app="wx2",result="undelivered"}`,
+		`wxnotify_receipts_total{app="wx2",result="repeated"}`,
+		`wxnotify_purged_total{record="form_id"}`,
+		`wxnotify_purged_total{record="subscription"}`,
+		`wxnotify_purged_total{record="source"}`,
+		`wxnotify_purged_total{record="dead_letter"}`,
+		`wxnotify_events_total{app="wx2",event="subscribe_msg_popup_event",result="ignored"}`,
+		`wxnotify_grants_total{app="wx2",result="granted",source="event"}`,
+		`wxnotify_grants_total{app="wx2",result="refused",source="report"}`,
+		`wxnotify_grants_total{app="wx2",result="repeated",source="form_id"}`,
+		`wxnotify_grants_total{app="wx2",result="ignored",source="report"}`,
+		`wxnotify_callback_requests_total{app="wx2",result="refused"}`,
+		`wxnotify_callback_request_duration_seconds{}`,
 		`wxnotify_tasks_set_aside_total{reason="garbage"}`,
 		`wxnotify_tasks_set_aside_total{reason="foreign"}`,
 		`wxnotify_tasks_set_aside_total{reason="newer"}`,
@@ -85,6 +99,11 @@ func TestStrangeValuesAreOther(t *testing.T) {
 	p.want(t, `wxnotify_wechat_responses_total{api="other",app="other",errcode="other"}`, n)
 	p.want(t, `wxnotify_enqueued_total{app="other",kind="other",result="other"}`, n)
 	p.want(t, `wxnotify_gateway_requests_total{code="other",route="other"}`, n)
+	p.want(t, `wxnotify_receipts_total{app="other",result="other"}`, n)
+	p.want(t, `wxnotify_purged_total{record="other"}`, n)
+	p.want(t, `wxnotify_events_total{app="other",event="other",result="other"}`, n)
+	p.want(t, `wxnotify_grants_total{app="other",result="other",source="other"}`, n)
+	p.want(t, `wxnotify_callback_requests_total{app="other",result="other"}`, n)
 	p.want(t, `wxnotify_tasks_set_aside_total{reason="other"}`, n)
 	p.want(t, `wxnotify_admissions_total{verdict="other"}`, n)
 }
@@ -102,6 +121,11 @@ func recordStrange(m *Metrics, s string, n int) {
 	m.JobSucceeded(s, time.Now())
 	m.Enqueued(s, s, s)
 	m.GatewayRequest(s, 1000+n, time.Second)
+	m.Receipt(s, s)
+	m.Purged(s, 1)
+	m.Event(s, s, s)
+	m.CallbackRequest(s, s, time.Second)
+	m.Grant(s, s, s)
 	m.SetAside(s)
 	m.Admission(s)
 }

@@ -30,6 +30,14 @@ func someLabels() Labels {
 		TokenResults: []string{"ok", "failed"},
 		Routes:       []string{"POST /v1/notifications"},
 		Jobs:         []string{"token"},
+
+		Events:          []string{"subscribe_msg_popup_event"},
+		EventResults:    []string{"queued", "ignored"},
+		CallbackResults: []string{"accepted", "refused"},
+		ReceiptResults:  ReceiptResults(),
+		PurgedRecords:   PurgedRecords(),
+		GrantSources:    GrantSources(),
+		GrantResults:    GrantResults(),
 	}
 }
 

@@ -17,7 +17,8 @@ var (
 	// A notification may wait for milliseconds on an idle system and for a day
 	// behind a pause.
 	waitBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 14400, 86400}
-	// The gateway answers in a few round trips to Redis, or gives up after 2 s.
+	// The gateway answers in a few round trips to Redis, or gives up after 2 s; the
+	// callback after 3 s.
 	gatewayBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 )
 
@@ -50,6 +51,13 @@ type Metrics struct {
 	gatewayRequests *prometheus.CounterVec
 	gatewaySeconds  *prometheus.HistogramVec
 
+	receipts         *prometheus.CounterVec
+	purged           *prometheus.CounterVec
+	events           *prometheus.CounterVec
+	grants           *prometheus.CounterVec
+	callbackRequests *prometheus.CounterVec
+	callbackSeconds  prometheus.Histogram
+
 	setAside        *prometheus.CounterVec
 	admissions      *prometheus.CounterVec
 	settleRetries   prometheus.Counter
@@ -70,6 +78,7 @@ func New(info Info) *Metrics {
 	b := builder{promauto.With(m.registry)}
 	m.defineSending(b)
 	m.defineGateway(b)
+	m.defineConsent(b)
 	m.defineHealth(b)
 	return m
 }

@@ -24,15 +24,21 @@ var contract = []string{
 	"wxnotify_admissions_total{verdict} counter",
 	"wxnotify_attempts_total{app,class,kind} counter",
 	"wxnotify_build_info{commit,goversion,version} gauge",
+	"wxnotify_callback_request_duration_seconds{} histogram",
+	"wxnotify_callback_requests_total{app,result} counter",
 	"wxnotify_end_to_end_seconds{kind} histogram",
 	"wxnotify_enqueued_total{app,kind,result} counter",
+	"wxnotify_events_total{app,event,result} counter",
 	"wxnotify_gateway_request_duration_seconds{route} histogram",
 	"wxnotify_gateway_requests_total{code,route} counter",
+	"wxnotify_grants_total{app,result,source} counter",
 	"wxnotify_job_last_success_timestamp_seconds{job} gauge",
 	"wxnotify_late_settlements_total{} counter",
 	"wxnotify_notifications_total{app,kind,outcome} counter",
+	"wxnotify_purged_total{record} counter",
 	"wxnotify_queue_collector_errors_total{} counter",
 	"wxnotify_queue_wait_seconds{app,lane} histogram",
+	"wxnotify_receipts_total{app,result} counter",
 	"wxnotify_redis_up{} gauge",
 	"wxnotify_settle_retries_total{} counter",
 	"wxnotify_tasks_set_aside_total{reason} counter",
@@ -68,6 +74,13 @@ func recordAll(m *Metrics) {
 	m.JobSucceeded("token", time.Unix(1_700_000_000, 0))
 	m.Enqueued("wx1", "subscribe", EnqueueDuplicate)
 	m.GatewayRequest("POST /v1/notifications", 202, time.Millisecond)
+	m.Receipt("wx1", ReceiptUndelivered)
+	m.Purged(PurgedFormID, 250)
+	m.Purged(PurgedFormID, -1)
+	m.Event("wx1", "subscribe_msg_popup_event", "queued")
+	m.CallbackRequest("wx1", "accepted", time.Millisecond)
+	m.CallbackRequest("", "refused", time.Millisecond)
+	m.Grant("wx1", GrantFromReport, GrantGranted)
 	m.SetAside(SetAsideForeign)
 	m.Admission("go")
 	m.SettleRetry()
@@ -138,6 +151,13 @@ func TestRecordedValues(t *testing.T) {
 	p.want(t, `wxnotify_enqueued_total{app="wx1",kind="subscribe",result="duplicate"}`, 1)
 	p.want(t, `wxnotify_gateway_requests_total{code="202",route="POST /v1/notifications"}`, 1)
 	p.want(t, `wxnotify_gateway_request_duration_seconds{route="POST /v1/notifications"}`, 1)
+	p.want(t, `wxnotify_receipts_total{app="wx1",result="undelivered"}`, 1)
+	p.want(t, `wxnotify_purged_total{record="form_id"}`, 250)
+	p.want(t, `wxnotify_events_total{app="wx1",event="subscribe_msg_popup_event",result="queued"}`, 1)
+	p.want(t, `wxnotify_grants_total{app="wx1",result="granted",source="report"}`, 1)
+	p.want(t, `wxnotify_callback_requests_total{app="wx1",result="accepted"}`, 1)
+	p.want(t, `wxnotify_callback_requests_total{app="other",result="refused"}`, 1)
+	p.want(t, `wxnotify_callback_request_duration_seconds{}`, 2)
 	p.want(t, `wxnotify_tasks_set_aside_total{reason="foreign"}`, 1)
 	p.want(t, `wxnotify_admissions_total{verdict="go"}`, 1)
 	p.want(t, `wxnotify_settle_retries_total{}`, 1)

@@ -94,6 +94,18 @@ func Reasons() []ReasonEntry {
 	}
 }
 
+// API is the call whose answer a failure with this reason holds, for LookupFor; ""
+// for one that sends.
+func (r Reason) API() string {
+	switch r {
+	case ReasonNoToken:
+		return APIToken
+	case ReasonLoginCode:
+		return APICodeToSession
+	}
+	return ""
+}
+
 // LookupReason explains one reason; false if there is no such reason.
 func LookupReason(r Reason) (ReasonEntry, bool) {
 	all := Reasons()

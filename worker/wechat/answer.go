@@ -19,6 +19,20 @@ type answer struct {
 	MsgID       scalar `json:"msgid"`
 	AccessToken scalar `json:"access_token"`
 	ExpiresIn   scalar `json:"expires_in"`
+	OpenID      scalar `json:"openid"`
+	// SessionKey is read past: it decrypts what WeChat tells about a user, and
+	// nothing here needs it.
+	SessionKey presence        `json:"session_key"`
+	Data       json.RawMessage `json:"data"`
+}
+
+// presence is whether a JSON member was there; its value is not kept.
+type presence bool
+
+// UnmarshalJSON takes any value.
+func (p *presence) UnmarshalJSON([]byte) error {
+	*p = true
+	return nil
 }
 
 // scalar is a JSON value as text: of a string its content, of null nothing, of
@@ -103,7 +117,7 @@ const maxMsgID = 19
 // errcode 0 counts only with a 2xx status, because 0 in an error page is a
 // contradiction. WeChat answers its own failures with HTTP 200.
 func (r request) judge(status int, body []byte) (answer, *Error) {
-	if a, ok := plainlyAccepted(status, body); ok {
+	if a, ok := plainlyAccepted(status, body); ok && r.missing(a) == "" {
 		return a, nil
 	}
 	var a answer

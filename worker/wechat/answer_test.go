@@ -27,6 +27,10 @@ func TestSendAnswers(t *testing.T) {
 		{"odd errmsg", 200, `{"errcode":0,"errmsg":{"a":[1]}}`, errcode.Accepted, 0, ""},
 		{"other success status", 202, `{"errcode":0}`, errcode.Accepted, 0, ""},
 		{"padding", 200, " {\"errcode\":0}\r\n", errcode.Accepted, 0, ""},
+		{"template_id beside it", 200, `{"errcode":0,"errmsg":"ok","template_id":"TPL_1"}`, errcode.Accepted, 0, ""},
+		{"template_id alone", 200, `{"template_id":"TPL_1"}`, errcode.Unknown, 0, ""},
+		{"used form_id", 200, `{"errcode":41029,"errmsg":"form id used"}`, errcode.Invalid, 41029, ""},
+		{"retired", 200, `{"errcode":45103,"errmsg":"This API has been unsupported"}`, errcode.Misconfigured, 45103, ""},
 		{"errcode", 200, `{"errcode":43101,"errmsg":"user refuse to accept the msg"}`, errcode.Refused, 43101, ""},
 		{"errcode as a string", 200, `{"errcode":"47003","errmsg":7}`, errcode.Invalid, 47003, ""},
 		{"negative errcode", 200, `{"errcode":-1}`, errcode.Transient, -1, ""},
@@ -55,20 +59,26 @@ func TestSendAnswers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := answering(t, tt.status, tt.body).SendSubscribe(t.Context(), testToken, testMessage())
-			if tt.class == errcode.Accepted {
-				if err != nil || got.MsgID != tt.msgID {
-					t.Errorf("got %q, %v, want %q", got.MsgID, err, tt.msgID)
+			c := answering(t, tt.status, tt.body)
+			check := func(api string, got SendResult, err error) {
+				if tt.class == errcode.Accepted {
+					if err != nil || got.MsgID != tt.msgID {
+						t.Errorf("%s: got %q, %v, want %q", api, got.MsgID, err, tt.msgID)
+					}
+					return
 				}
-				return
+				failure, ok := errors.AsType[*Error](err)
+				if !ok {
+					t.Fatalf("%s: got %v, want an *Error", api, err)
+				}
+				if failure.Class != tt.class || failure.Code != tt.code || failure.HTTPStatus != tt.status || !failure.Written || failure.API != api {
+					t.Errorf("got %+v, want class %s, code %d", *failure, tt.class, tt.code)
+				}
 			}
-			failure, ok := errors.AsType[*Error](err)
-			if !ok {
-				t.Fatalf("got %v, want an *Error", err)
-			}
-			if failure.Class != tt.class || failure.Code != tt.code || failure.HTTPStatus != tt.status || !failure.Written || failure.API != errcode.APISubscribeSend {
-				t.Errorf("got %+v, want class %s, code %d", *failure, tt.class, tt.code)
-			}
+			got, err := c.SendSubscribe(t.Context(), testToken, testMessage())
+			check(errcode.APISubscribeSend, got, err)
+			got, err = c.SendTemplate(t.Context(), testToken, testTemplateMessage())
+			check(errcode.APITemplateSend, got, err)
 		})
 	}
 }
@@ -87,6 +97,7 @@ func TestTokenAnswers(t *testing.T) {
 		{"token is no string", `{"access_token":true,"expires_in":7200}`, errcode.Unknown, "no usable access_token"},
 		{"token with a space", `{"access_token":"a b","expires_in":7200}`, errcode.Unknown, "no usable access_token"},
 		{"endless token", `{"access_token":"` + strings.Repeat("a", maxToken+1) + `","expires_in":7200}`, errcode.Unknown, "no usable access_token"},
+		{"the answer to a send", `{"errcode":0,"errmsg":"ok","msgid":1988810812324364291}`, errcode.Unknown, "no usable access_token"},
 		{"no life", `{"access_token":"new-token"}`, errcode.Unknown, "no usable expires_in"},
 		{"zero life", `{"access_token":"new-token","expires_in":0}`, errcode.Unknown, "no usable expires_in"},
 		{"negative life", `{"access_token":"new-token","expires_in":-7200}`, errcode.Unknown, "no usable expires_in"},

@@ -36,7 +36,7 @@ func BenchmarkAppendMessage(b *testing.B) {
 }
 
 func BenchmarkJudge(b *testing.B) {
-	r := request{private: redactor{secrets: [2]string{testToken, testOpenID}, content: testMessage().Data}, missing: missingAcceptance}
+	r := request{private: redactor{secrets: [3]string{testToken, testOpenID}, content: testMessage().Data}, missing: missingAcceptance}
 	for name, body := range map[string]string{
 		"accepted": `{"errcode":0,"errmsg":"ok","msgid":1988810812324364291}`,
 		"refused":  `{"errcode":43101,"errmsg":"user refuse to accept the msg rid: 61725984-6126f6f9-040f19c4"}`,

@@ -1,5 +1,6 @@
-// Package wechat calls the WeChat Mini Program API: it asks for an access_token
-// and sends messages with one. It keeps no token and no other state but its
+// Package wechat calls the WeChat Mini Program API: it asks for an access_token,
+// sends messages with one, reads the app's templates and exchanges login codes.
+// It keeps no token and no other state but its
 // connections; who shares and renews tokens is worker/token.
 //
 // Every failure is an *Error, which tells the class of the outcome and whether
@@ -7,8 +8,8 @@
 // been sent, because WeChat has no idempotency key: a request that was written
 // and not answered may have been accepted, one that was never written was not.
 //
-// No text this package produces holds an access_token, an AppSecret, an openid,
-// message content or a URL. Errors of net/http carry the URL, and ours carry
+// No text this package produces holds an access_token, an AppSecret, a login code,
+// a session_key, an openid, a form_id, message content or a URL. Errors of net/http carry the URL, and ours carry
 // credentials in it, so such errors are taken apart and never passed on.
 package wechat
 
@@ -41,7 +42,7 @@ const (
 
 // Config is how a Client reaches WeChat.
 type Config struct {
-	// BaseURL is the http or https address before /cgi-bin; a path is allowed, for
+	// BaseURL is the http or https address before /cgi-bin and /sns; a path is allowed, for
 	// private gateways. Default https://api.weixin.qq.com.
 	BaseURL string
 	// Timeout bounds a whole call, from the dial to the last byte of the answer.
@@ -71,6 +72,9 @@ type Client struct {
 	tokenURL         *url.URL
 	stableTokenURL   *url.URL
 	subscribeSendURL *url.URL
+	templateSendURL  *url.URL
+	codeToSessionURL *url.URL
+	templatesURL     *url.URL
 }
 
 // New makes a Client. An error names the field that is wrong, without its value.
@@ -92,6 +96,9 @@ func New(cfg Config) (*Client, error) {
 		tokenURL:         base.JoinPath("/cgi-bin/token"),
 		stableTokenURL:   base.JoinPath("/cgi-bin/stable_token"),
 		subscribeSendURL: base.JoinPath("/cgi-bin/message/subscribe/send"),
+		templateSendURL:  base.JoinPath("/cgi-bin/message/wxopen/template/send"),
+		codeToSessionURL: base.JoinPath("/sns/jscode2session"),
+		templatesURL:     base.JoinPath("/wxaapi/newtmpl/gettemplate"),
 	}, nil
 }
 
@@ -222,7 +229,7 @@ func (c *Client) exchange(ctx context.Context, r request) (answer, *Error) {
 	if failure := r.unreadable(resp.StatusCode); failure != nil {
 		return answer{}, failure
 	}
-	body, err := readBody(resp.Body)
+	body, err := readBody(resp.Body, cmp.Or(r.maxBody, maxBody))
 	if err != nil {
 		failure := r.unanswered(ctx, err, true)
 		failure.HTTPStatus = resp.StatusCode

@@ -32,12 +32,14 @@ func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		`{"errcode":0,"msgid":1988810812324364291}`, `{"errcode":"43101","errmsg":"a\u0000\"b rid: 61725984-6126f6f9-040f19c4"}`,
 		`{"access_token":"t","expires_in":7200}`, `{"errcode":1e999}`, `[]`, ``, `{"errmsg":"tok+en tok%2Ben"}`,
+		`{"openid":"oUser1","session_key":"tok+en"}`, `{"errcode":40029,"errmsg":"oUser2","openid":"oUser2"}`, `{"data":[{"priTmplId":"T","type":"2","keywordEnumValueList":[{"keywordCode":1,"enumValueList":[null,{}]}]},7]}`,
 	} {
 		f.Add([]byte(s))
 	}
-	r := request{api: "subscribe_send", private: redactor{secrets: [2]string{"tok+en", "oUser1"}}, missing: missingAcceptance}
+	r := request{api: "subscribe_send", private: redactor{secrets: [3]string{"tok+en", "oUser1"}}, missing: missingAcceptance}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		_, failure := r.judge(200, body)
+		a, failure := r.judge(200, body)
+		_, _ = readTemplates(a.Data)
 		if failure == nil {
 			return
 		}

@@ -16,8 +16,8 @@ import (
 	"github.com/wxnotify/wxnotify/tasks/errcode"
 )
 
-// Error is why a call failed. No field holds a token, a secret, an openid,
-// message content or a URL.
+// Error is why a call failed. No field holds a token, a secret, a login code, a
+// session_key, an openid, a form_id, message content or a URL.
 type Error struct {
 	API        string // an API constant of tasks/errcode
 	Code       int    // WeChat's errcode; 0 when none was read
@@ -80,7 +80,10 @@ func (e *Error) Detail() string {
 
 // refused is the failure WeChat's errcode tells.
 func (r request) refused(status, code int, a answer) *Error {
-	message, rid := r.private.clean(a.ErrMsg.text, a.AccessToken.text)
+	if a.SessionKey { // WeChat never sends both; whoever does may repeat the one in the other.
+		a.ErrMsg.text = "the errmsg is withheld, a session_key came with it"
+	}
+	message, rid := r.private.clean(a.ErrMsg.text, a.AccessToken.text, a.OpenID.text)
 	return &Error{
 		API: r.api, Code: code, HTTPStatus: status, Message: message, RID: rid,
 		Class: errcode.LookupFor(r.api, code).Class, Written: true,
@@ -133,8 +136,9 @@ func describe(err error) (string, error) {
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was closed before the answer was complete", io.ErrUnexpectedEOF
-	case errors.Is(err, errOversize):
-		return errOversize.Error(), nil
+	}
+	if large, ok := errors.AsType[oversize](err); ok {
+		return large.Error(), nil
 	}
 	return "the http exchange broke off", nil
 }

@@ -68,7 +68,7 @@ func TestErrorString(t *testing.T) {
 
 func TestMessageIsBounded(t *testing.T) {
 	t.Parallel()
-	message, rid := redactor{secrets: [2]string{"机密"}}.clean(strings.Repeat("消息", 99) + "机密机密机密 rid: 61725984-6126f6f9-040f19c4")
+	message, rid := redactor{secrets: [3]string{"机密"}}.clean(strings.Repeat("消息", 99) + "机密机密机密 rid: 61725984-6126f6f9-040f19c4")
 	if n := utf8.RuneCountInString(message); n > maxMessage {
 		t.Errorf("%d characters", n)
 	}
@@ -80,7 +80,7 @@ func TestMessageIsBounded(t *testing.T) {
 func TestRedaction(t *testing.T) {
 	t.Parallel()
 	r := redactor{
-		secrets: [2]string{"tok+en/1", "oUser"},
+		secrets: [3]string{"tok+en/1", "oUser"},
 		content: map[string]string{"thing1": "Alice Smith", "name2": "Alice", "number3": "5"},
 		page:    "pages/a?b=c d",
 	}
@@ -106,7 +106,7 @@ func TestRedaction(t *testing.T) {
 func TestPrintingShowsNothingPrivate(t *testing.T) {
 	t.Parallel()
 	values := []any{
-		testCredential(), AccessToken{testToken, time.Hour}, testMessage(),
+		testCredential(), AccessToken{testToken, time.Hour}, testMessage(), testTemplateMessage(), Session{testOpenID},
 		struct{ A Credential }{testCredential()}, []AccessToken{{testToken, time.Hour}},
 	}
 	for _, v := range values {

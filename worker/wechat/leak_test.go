@@ -41,7 +41,23 @@ var calls = []struct {
 		_, err := c.SendSubscribe(ctx, testToken, testMessage())
 		return err
 	}},
+	{errcode.APITemplateSend, func(ctx context.Context, c *Client) error {
+		_, err := c.SendTemplate(ctx, testToken, testTemplateMessage())
+		return err
+	}},
+	{errcode.APICodeToSession, func(ctx context.Context, c *Client) error {
+		_, err := c.CodeToSession(ctx, testCredential(), testCode)
+		return err
+	}},
+	{errcode.APIGetTemplates, func(ctx context.Context, c *Client) error {
+		_, err := c.Templates(ctx, testToken)
+		return err
+	}},
 }
+
+// noAnswer is how long a call waits for an answer that never comes: long enough
+// for a busy machine to connect and write.
+const noAnswer = 600 * time.Millisecond
 
 // failures are all ways a call can fail, with what must be told of each.
 var failures = []struct {
@@ -62,7 +78,7 @@ var failures = []struct {
 	}), false, errcode.Transient, nil, "does not speak TLS"},
 	{"TLS refused", on(tlsAlert), false, errcode.Transient, nil, "tls: "},
 	{"TLS handshake hangs", on(func(t *testing.T) *Client {
-		return newClient(t, "https://"+rawServer(t, hang), func(c *Config) { c.Timeout = 500 * time.Millisecond })
+		return newClient(t, "https://"+rawServer(t, hang), func(c *Config) { c.Timeout = 100 * time.Millisecond })
 	}), false, errcode.Transient, nil, ""},
 	{"proxy refuses the tunnel", on(func(t *testing.T) *Client { return newClient(t, "https://"+refusedHost) }),
 		false, errcode.Transient, nil, "status 407"},
@@ -77,7 +93,7 @@ var failures = []struct {
 	{"too late before", tooLate, false, errcode.Transient, context.DeadlineExceeded, "in time"},
 	{"canceled in flight", canceledInFlight, true, errcode.Unknown, context.Canceled, "canceled"},
 	{"no answer", on(func(t *testing.T) *Client {
-		return newClient(t, "http://"+rawServer(t, hang), func(c *Config) { c.Timeout = time.Second })
+		return newClient(t, "http://"+rawServer(t, hang), func(c *Config) { c.Timeout = noAnswer })
 	}), true, errcode.Unknown, context.DeadlineExceeded, "no complete answer in time"},
 	{"no answer over TLS", on(tlsHang), true, errcode.Unknown, context.DeadlineExceeded, "no complete answer in time"},
 	{"cut after the request", on(raw("")), true, errcode.Unknown, nil, "closed"},
@@ -95,8 +111,8 @@ var failures = []struct {
 	{"empty body", on(func(t *testing.T) *Client { return answering(t, 200, "") }), true, errcode.Unknown, nil, "no JSON"},
 	{"empty object", on(func(t *testing.T) *Client { return answering(t, 200, "{}") }), true, errcode.Unknown, nil, "the answer has n"},
 	{"oversize body", on(func(t *testing.T) *Client {
-		return answering(t, 200, `{"errcode":0,"x":"`+strings.Repeat(testToken, maxBody/10)+`"}`)
-	}), true, errcode.Unknown, nil, "larger than 64 KiB"},
+		return answering(t, 200, `{"errcode":0,"x":"`+strings.Repeat(testToken, maxTemplatesBody/10)+`"}`)
+	}), true, errcode.Unknown, nil, "the answer is larger than "},
 	{"errcode with an echo", on(handler(func(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"errcode": 47003, "errmsg": "argument invalid! data.thing1.value " + echo(r)})
 	})), true, errcode.Invalid, nil, "errcode 47003: argument invalid! data.thing1.value "},
@@ -104,6 +120,20 @@ var failures = []struct {
 		w.WriteHeader(http.StatusInternalServerError)
 		_ = json.NewEncoder(w).Encode(map[string]any{"errcode": "-1", "errmsg": echo(r) + " rid: 61725984-6126f6f9-040f19c4"})
 	})), true, errcode.Transient, nil, "rid 61725984-6126f6f9-040f19c4"},
+}
+
+// A call without its line in the table would go unproved.
+func TestEveryCallIsInTheTable(t *testing.T) {
+	t.Parallel()
+	listed := map[string]bool{}
+	for _, call := range calls {
+		listed[call.api] = true
+	}
+	for _, api := range errcode.APIs() {
+		if !listed[api] {
+			t.Errorf("%s is not in the table of calls", api)
+		}
+	}
 }
 
 func TestFailures(t *testing.T) {
@@ -159,7 +189,7 @@ func assertNoLeak(t *testing.T, err error) {
 func noLeak(t *testing.T, where, text string) {
 	t.Helper()
 	lower := strings.ToLower(text)
-	for _, private := range []string{testSecret, testToken, testOpenID, testContent, testPage} {
+	for _, private := range allPrivate {
 		quoted, err := json.Marshal(private)
 		if err != nil {
 			t.Fatal(err)
@@ -174,7 +204,7 @@ func noLeak(t *testing.T, where, text string) {
 			}
 		}
 	}
-	for _, word := range []string{"access_token=", "secret=", "?"} {
+	for _, word := range []string{"access_token=", "secret=", "js_code=", "?"} {
 		if strings.Contains(lower, word) {
 			t.Errorf("%s holds %q: %s", where, word, text)
 		}
@@ -227,7 +257,7 @@ func bodyHangs(t *testing.T) *Client {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"errcode\":0,")
 		hang(conn)
-	}), func(c *Config) { c.Timeout = time.Second })
+	}), func(c *Config) { c.Timeout = noAnswer })
 }
 
 // hang reads all and answers nothing, until the client or the test ends.
@@ -276,7 +306,7 @@ func tlsHang(t *testing.T) *Client {
 	s := newTLSServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		neverAnswer(r)
 	})
-	return trusting(t, s, s.URL, func(c *Config) { c.Timeout = time.Second })
+	return trusting(t, s, s.URL, func(c *Config) { c.Timeout = noAnswer })
 }
 
 // neverAnswer waits until the client is gone. The body must be read for the

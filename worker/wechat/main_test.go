@@ -23,8 +23,13 @@ const (
 	testOpenID  = `oOPENID+user&1`
 	testContent = `张三 owes 42 & more`
 	testPage    = "pages/bill?user=4711"
+	testCode    = `0c0de+/=&"<w>`
+	testFormID  = `f0rm1d&"<x>+/=`
+	testSession = `s3ss10n&key"<y>+/==`
 	testMsgID   = "1988810812324364291"
 )
+
+var allPrivate = []string{testSecret, testToken, testOpenID, testContent, testPage, testCode, testFormID, testSession}
 
 // Hosts the test proxy knows. The environment is read once per process, so the
 // proxy stands in it before the first test; 127.0.0.1 always goes around it.
@@ -151,8 +156,8 @@ func echo(r *http.Request) string {
 	body, _ := io.ReadAll(r.Body)
 	q := r.URL.Query()
 	parts := []string{"https://" + r.Host + r.URL.String(), string(body)}
-	told := string(body) + q.Get("secret") + q.Get("access_token")
-	for _, private := range []string{testSecret, testToken, testOpenID, testContent, testPage} {
+	told := string(body) + q.Get("secret") + q.Get("access_token") + q.Get("js_code")
+	for _, private := range allPrivate {
 		if quoted := string(appendString(nil, private)); strings.Contains(told, private) || strings.Contains(told, quoted) {
 			parts = append(parts, private, quoted, strings.ToUpper(private), base64.URLEncoding.EncodeToString([]byte(private)))
 		}
@@ -166,6 +171,15 @@ func testMessage() SubscribeMessage {
 	return SubscribeMessage{
 		ToUser: testOpenID, TemplateID: "TPL_1", Page: &page,
 		Data: map[string]string{"thing1": testContent, "amount2": "¥5"},
+	}
+}
+
+func testTemplateMessage() TemplateMessage {
+	page := testPage
+	return TemplateMessage{
+		ToUser: testOpenID, TemplateID: "TPL_1", Page: &page, FormID: testFormID,
+		Data:            map[string]string{"keyword1": testContent, "keyword2": "¥5"},
+		EmphasisKeyword: "keyword1.DATA",
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 // redactor holds what one call must never let into a text. The empty strings in
 // it hide nothing.
 type redactor struct {
-	secrets [2]string // token, secret, openid
+	secrets [3]string // token, secret, openid, login code, form_id
 	content map[string]string
 	page    string
 }
@@ -54,7 +54,7 @@ func (r redactor) redact(s string, also []string) string {
 	if !strings.ContainsAny(s, "=%") { // The usual errmsg, spared two slow searches.
 		return s
 	}
-	return query.ReplaceAllString(credentialPair.ReplaceAllString(s, hidden), "")
+	return credentialPair.ReplaceAllString(query.ReplaceAllString(s, ""), hidden)
 }
 
 // forms lists all that must not appear, the longest first: a value that holds

@@ -3,16 +3,21 @@ package wechat
 import (
 	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 )
 
-// maxBody bounds the body of an answer; real ones have a few hundred bytes.
+// maxBody bounds the body of most answers; real ones have a few hundred bytes.
 const maxBody = 64 << 10
 
-var errOversize = errors.New("the answer is larger than 64 KiB")
+// oversize says that an answer has more than so many bytes.
+type oversize int64
+
+func (o oversize) Error() string {
+	return fmt.Sprintf("the answer is larger than %d KiB", int64(o)>>10)
+}
 
 // request is one call to WeChat.
 type request struct {
@@ -21,6 +26,7 @@ type request struct {
 	query    string
 	body     []byte // nil: a GET
 	private  redactor
+	maxBody  int64 // of the answer, in bytes; 0: the usual
 	// missing tells what an answer without a failing errcode lacks to be a
 	// success, "" if nothing.
 	missing func(answer) string
@@ -52,13 +58,13 @@ func newBody(b []byte) io.ReadCloser {
 }
 
 // readBody reads to the end, so that the connection can be used again.
-func readBody(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+func readBody(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxBody {
-		return nil, errOversize
+	if int64(len(body)) > limit {
+		return nil, oversize(limit)
 	}
 	return body, nil
 }

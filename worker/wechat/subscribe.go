@@ -62,12 +62,16 @@ func (c *Client) SendSubscribe(ctx context.Context, accessToken string, m Subscr
 		endpoint: c.subscribeSendURL,
 		query:    "access_token=" + url.QueryEscape(accessToken),
 		body:     appendMessage(make([]byte, 0, 512), m),
-		private:  redactor{secrets: [2]string{accessToken, m.ToUser}, content: m.Data},
+		private:  redactor{secrets: [3]string{accessToken, m.ToUser}, content: m.Data},
 		missing:  missingAcceptance,
 	}
 	if m.Page != nil {
 		r.private.page = *m.Page
 	}
+	return c.send(ctx, r)
+}
+
+func (c *Client) send(ctx context.Context, r request) (SendResult, error) {
 	a, err := c.call(ctx, r)
 	if err != nil {
 		return SendResult{}, err
@@ -82,8 +86,7 @@ func missingAcceptance(a answer) string {
 	return ""
 }
 
-// appendMessage appends the JSON WeChat wants. The keys of data are sorted, so
-// that one message always gives the same bytes. State and language have defaults
+// appendMessage appends the JSON WeChat wants. State and language have defaults
 // in WeChat, yet its newest page calls them required: they are always sent.
 func appendMessage(b []byte, m SubscribeMessage) []byte {
 	b = appendString(append(b, `{"touser":`...), m.ToUser)
@@ -93,16 +96,22 @@ func appendMessage(b []byte, m SubscribeMessage) []byte {
 	}
 	b = appendString(append(b, `,"miniprogram_state":`...), cmp.Or(m.MiniprogramState, "formal"))
 	b = appendString(append(b, `,"lang":`...), cmp.Or(m.Lang, "zh_CN"))
+	return append(appendData(b, m.Data), '}')
+}
+
+// appendData appends the member data. Its keys are sorted, so that one message
+// always gives the same bytes.
+func appendData(b []byte, data map[string]string) []byte {
 	b = append(b, `,"data":{`...)
-	keys := slices.AppendSeq(make([]string, 0, len(m.Data)), maps.Keys(m.Data))
+	keys := slices.AppendSeq(make([]string, 0, len(data)), maps.Keys(data))
 	slices.Sort(keys)
 	for i, key := range keys {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = appendString(b, key)
-		b = appendString(append(b, `:{"value":`...), m.Data[key])
+		b = appendString(append(b, `:{"value":`...), data[key])
 		b = append(b, '}')
 	}
-	return append(b, "}}"...)
+	return append(b, '}')
 }

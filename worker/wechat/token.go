@@ -64,7 +64,7 @@ func (c *Client) Token(ctx context.Context, cred Credential) (AccessToken, error
 		endpoint: c.tokenURL,
 		query: "grant_type=client_credential&appid=" + url.QueryEscape(cred.AppID) +
 			"&secret=" + url.QueryEscape(cred.Secret),
-		private: redactor{secrets: [2]string{cred.Secret}},
+		private: redactor{secrets: [3]string{cred.Secret}},
 		missing: missingToken,
 	})
 }
@@ -81,7 +81,7 @@ func (c *Client) StableToken(ctx context.Context, cred Credential, force bool) (
 		api:      errcode.APIStableToken,
 		endpoint: c.stableTokenURL,
 		body:     append(body, '}'),
-		private:  redactor{secrets: [2]string{cred.Secret}},
+		private:  redactor{secrets: [3]string{cred.Secret}},
 		missing:  missingToken,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/wxnotify/wxnotify/producer/callback/wxcrypt"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -54,11 +55,41 @@ func (l *loader) app(id, wechatURL string) App {
 		TokenMode: l.oneOf(name+"TOKEN_MODE", s.TokenMode, "stable", "classic"),
 		WechatURL: wechatURL,
 	}
+	l.callback(&app, name, s)
+	l.consent(&app, name, s)
 	if s.WechatURL != "" {
 		app.WechatURL = l.url(name+"WECHAT_URL", s.WechatURL)
 	}
 	l.appSecret(name+"SECRET", string(app.Secret))
 	return app
+}
+
+// callback reads what WeChat's pushes are verified and opened with.
+func (l *loader) callback(app *App, name string, s appSpec) {
+	token, key := name+"CALLBACK_TOKEN", name+"CALLBACK_AES_KEY"
+	app.CallbackToken = Secret(l.orFile(token, s.CallbackToken, s.CallbackTokenFile))
+	app.CallbackAESKey = Secret(l.orFile(key, s.CallbackAESKey, s.CallbackAESKeyFile))
+	switch n := len(app.CallbackToken); {
+	case n > 0 && (n < minCallbackToken || n > maxCallbackToken || !visible(string(app.CallbackToken))):
+		l.add(token, fmt.Sprintf("is no callback token: use the %d to %d characters entered in the WeChat console, without blanks", minCallbackToken, maxCallbackToken))
+	case n == 0 && app.CallbackAESKey != "" && l.sound(token, token+"_FILE"):
+		l.add(token, "missing: set it together with "+prefix+"_"+key)
+	}
+	// The cause counts characters; what helps is to copy the key again.
+	if app.CallbackAESKey != "" && wxcrypt.CheckKey(string(app.CallbackAESKey)) != nil {
+		l.add(key, "is no EncodingAESKey: copy the 43 letters, digits, '+' and '/' from the WeChat console")
+	}
+}
+
+// WeChat's console asks for a token of so many letters and digits.
+const (
+	minCallbackToken = 3
+	maxCallbackToken = 32
+)
+
+func (l *loader) consent(app *App, name string, s appSpec) {
+	app.Credits = l.oneOf(name+"CREDITS", s.Credits, "off", "observe", "enforce")
+	app.ConsentSource = l.oneOf(name+"CONSENT_SOURCE", s.ConsentSource, "event", "report")
 }
 
 func (l *loader) appSecret(name, secret string) {

@@ -23,6 +23,8 @@ type Config struct {
 	WechatURL string
 	// GatewayAddr is where the HTTP API listens. Default :8080.
 	GatewayAddr string
+	// CallbackAddr is where WeChat's pushes arrive; empty: at GatewayAddr. Default none.
+	CallbackAddr string
 	// GatewayKeys are who may use the HTTP API. Default none.
 	GatewayKeys []GatewayKey
 	// AdminAddr is where metrics and health listen. Default :8081.
@@ -51,7 +53,10 @@ type Config struct {
 	DeadRetention time.Duration
 	// TokenRefreshEvery is how often tokens are renewed. Default 90m.
 	TokenRefreshEvery time.Duration
-	// Timezone is the schedule's. Default Asia/Shanghai.
+	// PurgeCron is when expired records are removed, in Timezone: five fields of
+	// cron, for cron.ParseStandard. Default 0 0 * * *.
+	PurgeCron string
+	// Timezone is PurgeCron's. Default Asia/Shanghai.
 	Timezone *time.Location
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string
@@ -68,6 +73,17 @@ type App struct {
 	// TokenMode is stable or classic: which of WeChat's two token calls is used.
 	// Default stable.
 	TokenMode string
+	// CallbackToken is what WeChat's pushes are signed with. Default none.
+	CallbackToken Secret
+	// CallbackAESKey is the EncodingAESKey of the pushes; empty: they come in plain
+	// mode. Default none.
+	CallbackAESKey Secret
+	// Credits is off, observe or enforce: whether the consents of users are kept,
+	// and whether a message that none covers is held back. Default observe.
+	Credits string
+	// ConsentSource is event or report: whose word counts as a user's consent,
+	// WeChat's push or the client's own. Default event.
+	ConsentSource string
 	// WechatURL is the WeChat API for this app. Default Config.WechatURL.
 	WechatURL string
 }
@@ -116,7 +132,7 @@ func Load(need ...Need) (*Config, error) {
 func (c *Config) Secrets() []string {
 	all := redisSecrets(string(c.RedisURL))
 	for _, app := range c.Apps {
-		all = append(all, string(app.Secret))
+		all = append(all, string(app.Secret), string(app.CallbackToken), string(app.CallbackAESKey))
 	}
 	for _, k := range c.GatewayKeys {
 		all = append(all, string(k.Key))

@@ -65,6 +65,10 @@ const (
 	appVar = "APP_WX1234567890ABCDEF"
 	secret = "0123456789abcdef0123456789abcdef"
 	key    = "key-0123456789abcdef"
+	// aesKey ends as many real keys do: its last character has bits set that stand
+	// for nothing.
+	aesKey = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN+/9"
+	token  = "callback-T0ken"
 )
 
 func TestDefaultsAreTheContract(t *testing.T) {
@@ -72,11 +76,11 @@ func TestDefaultsAreTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := fmt.Sprintln(c.RedisURL, c.Embedded, c.Namespace, len(c.Apps), c.WechatURL, c.GatewayAddr, len(c.GatewayKeys),
+	got := fmt.Sprintln(c.RedisURL, c.Embedded, c.Namespace, len(c.Apps), c.WechatURL, c.GatewayAddr, c.CallbackAddr, len(c.GatewayKeys),
 		c.AdminAddr, c.SandboxAddr, c.DashboardAddr, c.DashboardUser, c.DashboardPassword, c.DashboardPrometheusURL,
 		c.Concurrency, c.HTTPTimeout, c.ShutdownTimeout, c.DedupeWindow, c.RetryHorizon, c.DeadRetention,
-		c.TokenRefreshEvery, c.Timezone, c.LogLevel, c.LogFormat)
-	want := " false  0 https://api.weixin.qq.com :8080 0 :8081 127.0.0.1:8082 :8083    64 10s 30s 24h0m0s 24h0m0s 720h0m0s 1h30m0s Asia/Shanghai info text\n"
+		c.TokenRefreshEvery, c.PurgeCron, c.Timezone, c.LogLevel, c.LogFormat)
+	want := " false  0 https://api.weixin.qq.com :8080  0 :8081 127.0.0.1:8082 :8083    64 10s 30s 24h0m0s 24h0m0s 720h0m0s 1h30m0s 0 0 * * * Asia/Shanghai info text\n"
 	if got != want {
 		t.Errorf("defaults:\n got %s want %s", got, want)
 	}
@@ -86,8 +90,11 @@ func TestEverythingSet(t *testing.T) {
 	setenv(t, map[string]string{
 		"REDIS_URL": "rediss://user:p%40ss-word@redis.internal:6380/2", "NAMESPACE": "staging",
 		"APPS": appID + ", wxFEDCBA0987654321", appVar + "_SECRET": secret, appVar + "_TOKEN_MODE": "classic",
-		"APP_WXFEDCBA0987654321_SECRET": secret + "2", "APP_WXFEDCBA0987654321_WECHAT_URL": "http://127.0.0.1:9/private/",
-		"WECHAT_URL": "https://proxy.internal/", "GATEWAY_ADDR": "127.0.0.1:0", "GATEWAY_KEYS": "shop:" + key + ",crm:" + key + "=2:",
+		appVar + "_CALLBACK_TOKEN": token, appVar + "_CALLBACK_AES_KEY": aesKey, appVar + "_CREDITS": "enforce", appVar + "_CONSENT_SOURCE": "report",
+		"APP_WXFEDCBA0987654321_SECRET": secret + "2", "APP_WXFEDCBA0987654321_CALLBACK_TOKEN": "abc", "APP_WXFEDCBA0987654321_CREDITS": "off",
+		"CALLBACK_ADDR": ":8090", "PURGE_CRON": "*/30 3-5 1,15 JAN-DEC MON-FRI",
+		"APP_WXFEDCBA0987654321_WECHAT_URL": "http://127.0.0.1:9/private/",
+		"WECHAT_URL":                        "https://proxy.internal/", "GATEWAY_ADDR": "127.0.0.1:0", "GATEWAY_KEYS": "shop:" + key + ",crm:" + key + "=2:",
 		"ADMIN_ADDR": "[::1]:9001", "SANDBOX_ADDR": "localhost:1", "DASHBOARD_ADDR": "0.0.0.0:80", "DASHBOARD_USER": "ops",
 		"DASHBOARD_PASSWORD": "pass word", "DASHBOARD_PROMETHEUS_URL": "http://prometheus:9090", "CONCURRENCY": "1",
 		"HTTP_TIMEOUT": "1500ms", "SHUTDOWN_TIMEOUT": "26s", "DEDUPE_WINDOW": "2d", "RETRY_HORIZON": "1d12h", "DEAD_RETENTION": "7d",
@@ -101,6 +108,15 @@ func TestEverythingSet(t *testing.T) {
 		c.Apps[0].WechatURL != "https://proxy.internal" || c.Apps[1].WechatURL != "http://127.0.0.1:9/private" || c.Apps[1].TokenMode != "stable" {
 		t.Errorf("apps: %+v", c.Apps)
 	}
+	if a := c.Apps[0]; a.CallbackToken != token || a.CallbackAESKey != aesKey || a.Credits != "enforce" || a.ConsentSource != "report" {
+		t.Errorf("the first app's callback and consent: %+v", a)
+	}
+	if a := c.Apps[1]; a.CallbackToken != "abc" || a.CallbackAESKey != "" || a.Credits != "off" || a.ConsentSource != "event" {
+		t.Errorf("the second app's callback and consent: %+v", a)
+	}
+	if c.CallbackAddr != ":8090" || c.PurgeCron != "*/30 3-5 1,15 JAN-DEC MON-FRI" {
+		t.Errorf("callback at %s, purge at %s", c.CallbackAddr, c.PurgeCron)
+	}
 	if len(c.GatewayKeys) != 2 || c.GatewayKeys[0].Name != "shop" || c.GatewayKeys[0].Key != key || c.GatewayKeys[1].Key != key+"=2:" {
 		t.Errorf("gateway keys: %+v", c.GatewayKeys)
 	}
@@ -108,7 +124,7 @@ func TestEverythingSet(t *testing.T) {
 		t.Errorf("times: %v %v %v %v", c.RetryHorizon, c.DedupeWindow, c.HTTPTimeout, c.Timezone)
 	}
 	secrets := strings.Join(c.Secrets(), " ")
-	for _, s := range []string{"p@ss-word", secret, secret + "2", key, "pass word"} {
+	for _, s := range []string{"p@ss-word", secret, secret + "2", key, "pass word", token, aesKey} {
 		if !strings.Contains(secrets, s) {
 			t.Errorf("Secrets() lacks one of %d", len(c.Secrets()))
 		}
@@ -130,7 +146,7 @@ func TestSentinelPasswordsAreSecrets(t *testing.T) {
 func TestNothingFormatsASecret(t *testing.T) {
 	c := &Config{
 		RedisURL: "redis://:canary@h", DashboardPassword: "canary",
-		Apps: []App{{ID: appID, Secret: "canary"}}, GatewayKeys: []GatewayKey{{Name: "shop", Key: "canary"}},
+		Apps: []App{{ID: appID, Secret: "canary", CallbackToken: "canary", CallbackAESKey: "canary"}}, GatewayKeys: []GatewayKey{{Name: "shop", Key: "canary"}},
 	}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -189,6 +205,10 @@ func TestNeeds(t *testing.T) {
 		"broken is not missing":       {map[string]string{"APPS": "not an id"}, []Need{Apps}, []string{"APPS"}},
 		"empty counts as not set":     {map[string]string{"CONCURRENCY": "", "LOG_LEVEL": "", "NAMESPACE": ""}, nil, nil},
 		"everything wrong is told":    {map[string]string{"CONCURRENCY": "x", "LOG_LEVEL": "x", "TIMEZONE": "x"}, []Need{Redis}, []string{"CONCURRENCY", "LOG_LEVEL", "TIMEZONE", "REDIS_URL"}},
+		"aes key without a token":     {map[string]string{"APPS": appID, appVar + "_CALLBACK_AES_KEY": aesKey}, nil, []string{appVar + "_CALLBACK_TOKEN"}},
+		"token without an aes key":    {map[string]string{"APPS": appID, appVar + "_CALLBACK_TOKEN": token}, nil, nil},
+		"enforce without a token":     {map[string]string{"APPS": appID, appVar + "_CREDITS": "enforce"}, nil, nil},
+		"aes key, broken token file":  {map[string]string{"APPS": appID, appVar + "_CALLBACK_AES_KEY": aesKey, appVar + "_CALLBACK_TOKEN_FILE": "/absent"}, nil, []string{appVar + "_CALLBACK_TOKEN_FILE"}},
 		"secret of an app not listed": {map[string]string{"APPS": appID, "APP_WX9_SECRET": secret}, nil, []string{"APP_WX9_SECRET"}},
 	}
 	for name, tc := range tests {
@@ -232,12 +252,14 @@ func TestFiles(t *testing.T) {
 		"REDIS_URL_FILE": writeFile(t, "redis://127.0.0.1:6379/0\n"), "REDIS_URL": "",
 		"GATEWAY_KEYS_FILE": writeFile(t, "shop:"+key+"\r\n"), "DASHBOARD_USER": "ops",
 		"DASHBOARD_PASSWORD_FILE": writeFile(t, "long enough"), "APPS": appID, appVar + "_SECRET_FILE": writeFile(t, secret+"\n"),
+		appVar + "_CALLBACK_TOKEN_FILE": writeFile(t, token+"\n"), appVar + "_CALLBACK_AES_KEY_FILE": writeFile(t, aesKey+"\r\n"),
 	})
 	c, err := Load(Redis, Secrets, GatewayKeys, Dashboard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.RedisURL != "redis://127.0.0.1:6379/0" || c.GatewayKeys[0].Key != key || c.DashboardPassword != "long enough" || c.Apps[0].Secret != secret {
+	if c.RedisURL != "redis://127.0.0.1:6379/0" || c.GatewayKeys[0].Key != key || c.DashboardPassword != "long enough" || c.Apps[0].Secret != secret ||
+		c.Apps[0].CallbackToken != token || c.Apps[0].CallbackAESKey != aesKey {
 		t.Error("a value differs from its file")
 	}
 }
@@ -249,7 +271,7 @@ func TestBadFiles(t *testing.T) {
 		"directory": {t.TempDir(), "is a directory"},
 		"huge":      {writeFile(t, strings.Repeat("x", maxFile+1)), "larger"},
 	}
-	for _, name := range []string{"REDIS_URL", "GATEWAY_KEYS", "DASHBOARD_PASSWORD", appVar + "_SECRET"} {
+	for _, name := range []string{"REDIS_URL", "GATEWAY_KEYS", "DASHBOARD_PASSWORD", appVar + "_SECRET", appVar + "_CALLBACK_TOKEN", appVar + "_CALLBACK_AES_KEY"} {
 		for what, tc := range tests {
 			t.Run(name+" "+what, func(t *testing.T) {
 				setenv(t, map[string]string{"APPS": appID, "DASHBOARD_USER": "ops", name + "_FILE": tc.path})
@@ -262,6 +284,13 @@ func TestBadFiles(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestCallbackTokenAndFileTogether(t *testing.T) {
+	setenv(t, map[string]string{"APPS": appID, appVar + "_CALLBACK_TOKEN": token, appVar + "_CALLBACK_TOKEN_FILE": writeFile(t, token), appVar + "_CALLBACK_AES_KEY": aesKey})
+	if got := refusals(t); !strings.Contains(got[appVar+"_CALLBACK_TOKEN"], "_FILE") || len(got) != 1 {
+		t.Errorf("problems: %v", got)
 	}
 }
 

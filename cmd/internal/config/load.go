@@ -45,6 +45,7 @@ func (l *loader) load() *Config {
 		DashboardUser: s.DashboardUser,
 		WechatURL:     l.url("WECHAT_URL", s.WechatURL),
 		Concurrency:   l.count("CONCURRENCY", s.Concurrency, 1, 1024),
+		PurgeCron:     l.cron("PURGE_CRON", s.PurgeCron),
 		Timezone:      l.timezone("TIMEZONE", s.Timezone),
 		LogLevel:      l.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error"),
 		LogFormat:     l.oneOf("LOG_FORMAT", s.LogFormat, "text", "json"),
@@ -103,6 +104,9 @@ func (l *loader) namespace(c *Config, s spec) {
 
 func (l *loader) addresses(c *Config, s spec) {
 	c.GatewayAddr = l.addr("GATEWAY_ADDR", s.GatewayAddr)
+	if s.CallbackAddr != "" {
+		c.CallbackAddr = l.addr("CALLBACK_ADDR", s.CallbackAddr)
+	}
 	c.AdminAddr = l.addr("ADMIN_ADDR", s.AdminAddr)
 	c.SandboxAddr = l.addr("SANDBOX_ADDR", s.SandboxAddr)
 	c.DashboardAddr = l.addr("DASHBOARD_ADDR", s.DashboardAddr)

@@ -12,6 +12,8 @@ import (
 	_ "time/tzdata" // the image has no time zones
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/robfig/cron/v3"
 )
 
 func (l *loader) count(name, value string, low, high int) int {
@@ -61,6 +63,25 @@ func (l *loader) timezone(name, value string) *time.Location {
 		l.add(name, "is no time zone: use a name such as Asia/Shanghai or UTC")
 	}
 	return loc
+}
+
+// cronPattern keeps out what cron.ParseStandard takes besides five fields:
+// descriptors, and a time zone of its own, which makes it panic if nothing follows.
+var cronPattern = regexp.MustCompile(`^[0-9A-Za-z*/,?-]+( +[0-9A-Za-z*/,?-]+){4}$`)
+
+func (l *loader) cron(name, value string) string {
+	if !cronPattern.MatchString(value) {
+		l.add(name, "must be five fields of cron: minute, hour, day of month, month, day of week, such as 0 0 * * *")
+		return value
+	}
+	schedule, err := cron.ParseStandard(value)
+	switch {
+	case err != nil: // The cause would print the value.
+		l.add(name, "has a field that cron does not know: use minute, hour, day of month, month, day of week, such as 0 0 * * *")
+	case schedule.Next(time.Now()).IsZero():
+		l.add(name, "names a day that never comes")
+	}
+	return value
 }
 
 func (l *loader) oneOf(name, value string, options ...string) string {

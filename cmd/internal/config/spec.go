@@ -23,6 +23,7 @@ type spec struct {
 	Apps                   string
 	WechatURL              string `split_words:"true" default:"https://api.weixin.qq.com"`
 	GatewayAddr            string `split_words:"true" default:":8080"`
+	CallbackAddr           string `split_words:"true"`
 	GatewayKeys            string `split_words:"true"`
 	GatewayKeysFile        string `split_words:"true"`
 	AdminAddr              string `split_words:"true" default:":8081"`
@@ -39,6 +40,7 @@ type spec struct {
 	RetryHorizon           string `split_words:"true" default:"24h"`
 	DeadRetention          string `split_words:"true" default:"30d"`
 	TokenRefreshEvery      string `split_words:"true" default:"90m"`
+	PurgeCron              string `split_words:"true" default:"0 0 * * *"`
 	Timezone               string `default:"Asia/Shanghai"`
 	LogLevel               string `split_words:"true" default:"info"`
 	LogFormat              string `split_words:"true" default:"text"`
@@ -46,10 +48,16 @@ type spec struct {
 
 // appSpec is read once for each AppID, with the AppID in the prefix.
 type appSpec struct {
-	Secret     string
-	SecretFile string `split_words:"true"`
-	TokenMode  string `split_words:"true" default:"stable"`
-	WechatURL  string `split_words:"true"`
+	Secret             string
+	SecretFile         string `split_words:"true"`
+	TokenMode          string `split_words:"true" default:"stable"`
+	CallbackToken      string `split_words:"true"`
+	CallbackTokenFile  string `split_words:"true"`
+	CallbackAESKey     string `split_words:"true"`
+	CallbackAESKeyFile string `split_words:"true"`
+	Credits            string `default:"observe"`
+	ConsentSource      string `split_words:"true" default:"event"`
+	WechatURL          string `split_words:"true"`
 }
 
 func appPrefix(app string) string { return prefix + "_APP_" + strings.ToUpper(app) }

@@ -94,6 +94,10 @@ var meanings = map[string]meaning{
 		"Where the HTTP API listens.",
 		"HTTP API 的监听地址。",
 	},
+	"CALLBACK_ADDR": {
+		"Where WeChat's pushes to `/wechat/<APPID>` arrive. Empty: at `WXNOTIFY_GATEWAY_ADDR`.",
+		"接收微信推送（`/wechat/<APPID>`）的监听地址；留空则使用 `WXNOTIFY_GATEWAY_ADDR`。",
+	},
 	"GATEWAY_KEYS": {
 		"Who may use the HTTP API: `name:key,name:key`, keys of at least 16 characters. The gateway needs at least one.",
 		"允许调用 HTTP API 的密钥：`name:key,name:key`，每个密钥至少 16 个字符；gateway 至少需要一个。",
@@ -150,9 +154,13 @@ var meanings = map[string]meaning{
 		"How often access tokens are renewed, 1m to 115m.",
 		"access_token 的刷新间隔，1m 到 115m。",
 	},
+	"PURGE_CRON": {
+		"When expired records are removed: minute, hour, day of month, month, day of week, in `WXNOTIFY_TIMEZONE`.",
+		"清理过期记录的时间：分、时、日、月、星期，按 `WXNOTIFY_TIMEZONE` 计算。",
+	},
 	"TIMEZONE": {
-		"Time zone of daily jobs; this version has none yet.",
-		"每日任务使用的时区；当前版本还没有每日任务。",
+		"Time zone of `WXNOTIFY_PURGE_CRON`.",
+		"`WXNOTIFY_PURGE_CRON` 使用的时区。",
 	},
 	"LOG_LEVEL": {
 		"`debug`, `info`, `warn` or `error`.",
@@ -169,6 +177,22 @@ var meanings = map[string]meaning{
 	"APP_<APPID>_TOKEN_MODE": {
 		"`stable` (/cgi-bin/stable_token) or `classic` (/cgi-bin/token).",
 		"`stable`（/cgi-bin/stable_token）或 `classic`（/cgi-bin/token）。",
+	},
+	"APP_<APPID>_CALLBACK_TOKEN": {
+		"The Token of the console's message-push page, 3 to 32 characters. Without it, WeChat's pushes about the app are refused.",
+		"公众平台“消息推送”页填写的 Token，3 到 32 个字符；未设置时，拒绝该小程序的微信推送。",
+	},
+	"APP_<APPID>_CALLBACK_AES_KEY": {
+		"The EncodingAESKey of that page, 43 characters, for the safe and the compatible mode; plaintext is then refused. Empty: plain mode.",
+		"该页的 EncodingAESKey，43 个字符，用于安全模式与兼容模式；设置后拒绝明文推送。留空为明文模式。",
+	},
+	"APP_<APPID>_CREDITS": {
+		"What becomes of users' consents: `off` (not kept), `observe` (kept, but every message is sent) or `enforce` (a message without consent is not sent).",
+		"如何对待用户的订阅授权：`off`（不记录）、`observe`（记录，但消息照常发送）或 `enforce`（没有授权就不发送）。",
+	},
+	"APP_<APPID>_CONSENT_SOURCE": {
+		"Whose word counts as consent: `event` (WeChat's push) or `report` (what your client reports). Never both.",
+		"以谁的上报作为授权依据：`event`（微信推送）或 `report`（客户端上报），二者只计其一。",
 	},
 	"APP_<APPID>_WECHAT_URL": {
 		"As `WXNOTIFY_WECHAT_URL`, for this app alone.",

@@ -29,10 +29,11 @@ func TestTableIsComplete(t *testing.T) {
 // TestNamesAreTheContract holds the names against envconfig's way to split words.
 func TestNamesAreTheContract(t *testing.T) {
 	t.Parallel()
-	want := strings.Fields(`REDIS_URL NAMESPACE APPS WECHAT_URL GATEWAY_ADDR GATEWAY_KEYS ADMIN_ADDR SANDBOX_ADDR
+	want := strings.Fields(`REDIS_URL NAMESPACE APPS WECHAT_URL GATEWAY_ADDR CALLBACK_ADDR GATEWAY_KEYS ADMIN_ADDR SANDBOX_ADDR
 		DASHBOARD_ADDR DASHBOARD_USER DASHBOARD_PASSWORD DASHBOARD_PROMETHEUS_URL CONCURRENCY HTTP_TIMEOUT SHUTDOWN_TIMEOUT
-		DEDUPE_WINDOW RETRY_HORIZON DEAD_RETENTION TOKEN_REFRESH_EVERY TIMEZONE LOG_LEVEL LOG_FORMAT
-		APP_<APPID>_SECRET APP_<APPID>_TOKEN_MODE APP_<APPID>_WECHAT_URL`)
+		DEDUPE_WINDOW RETRY_HORIZON DEAD_RETENTION TOKEN_REFRESH_EVERY PURGE_CRON TIMEZONE LOG_LEVEL LOG_FORMAT
+		APP_<APPID>_SECRET APP_<APPID>_TOKEN_MODE APP_<APPID>_CALLBACK_TOKEN APP_<APPID>_CALLBACK_AES_KEY
+		APP_<APPID>_CREDITS APP_<APPID>_CONSENT_SOURCE APP_<APPID>_WECHAT_URL`)
 	var got, secrets []string
 	for _, r := range Table() {
 		got = append(got, strings.TrimPrefix(r.Variable, prefix+"_"))
@@ -43,7 +44,7 @@ func TestNamesAreTheContract(t *testing.T) {
 	if strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	if len(secrets) != 4 {
+	if len(secrets) != 6 {
 		t.Errorf("secrets: %v", secrets)
 	}
 }
