@@ -11,18 +11,28 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// JobRefreshToken renews the access_token of one app.
-const JobRefreshToken = "token-refresh"
+// The scheduled jobs.
+const (
+	// JobRefreshToken renews the access_token of one app.
+	JobRefreshToken = "token-refresh"
+	// JobReadTemplates reads an app's list of templates from WeChat.
+	JobReadTemplates = "templates-read"
+	// JobPurge deletes what is over, of all apps.
+	JobPurge = "purge"
+	// JobErase deletes the records of users who were erased, of all apps.
+	JobErase = "erase"
+)
 
 // Jobs lists the scheduled jobs.
-func Jobs() []string { return []string{JobRefreshToken} }
+func Jobs() []string { return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase} }
 
 const jobTypePrefix = "wxnotify-job:"
 
 // JobTask is one run of a scheduled job.
 type JobTask struct {
 	Job string `json:"job"`
-	App string `json:"app"`
+	// App is empty for a job of all apps.
+	App string `json:"app,omitempty"`
 	// Slot is when the run was due, in Unix milliseconds: every schedule in every
 	// process computes the same one, so that they enqueue one task between them.
 	Slot int64 `json:"slot"`
@@ -32,8 +42,16 @@ type JobTask struct {
 // late finds its id taken.
 const jobRetention = time.Hour
 
-// jobTimeout bounds one run, like TaskTimeout.
-const jobTimeout = TaskTimeout
+// eraseTimeout bounds one run of JobErase, which walks all keys in one go.
+const eraseTimeout = time.Hour
+
+// timeout bounds one run, for most like TaskTimeout.
+func (j JobTask) timeout() time.Duration {
+	if j.Job == JobErase {
+		return eraseTimeout
+	}
+	return TaskTimeout
+}
 
 // EnqueueJob stores one run of a scheduled job. It reports false if another
 // schedule stored it before.
@@ -44,7 +62,7 @@ func (c *Client) EnqueueJob(ctx context.Context, j JobTask) (bool, error) {
 	}
 	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(jobTypePrefix+j.Job, payload),
 		asynq.Queue(c.ns.SystemQueue()), asynq.TaskID(j.taskID()), asynq.MaxRetry(3),
-		asynq.Timeout(jobTimeout), asynq.Retention(jobRetention))
+		asynq.Timeout(j.timeout()), asynq.Retention(jobRetention))
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):
 		return false, nil

@@ -26,6 +26,17 @@ const taskTypePrefix = "wxnotify:"
 // TaskType is the asynq task type of a kind.
 func (k Kind) TaskType() string { return taskTypePrefix + string(k) }
 
+// TemplateType is how long a consent to a template lasts, as WeChat's gettemplate
+// says. Stored as a number.
+type TemplateType int
+
+// The types.
+const (
+	TypeUnknown TemplateType = 0
+	OneTime     TemplateType = 1 // one acceptance, one message
+	LongTerm    TemplateType = 2 // until refused
+)
+
 // Priority chooses the lane, and so the queue, of a notification.
 type Priority string
 

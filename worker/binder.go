@@ -43,12 +43,17 @@ func (b *binder) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 	return b.deliver(ctx, e)
 }
 
-// setAside deals with what cannot be read: only our own garbage is buried. What
-// others or a newer version put there waits for them.
 func (b *binder) setAside(err error, taskType string) error {
+	return setAside(b.metrics, b.log, err, "app", b.app, "lane", b.lane, "type_len", len(taskType))
+}
+
+// setAside deals with what cannot be read: only our own garbage is buried. What
+// others or a newer version put there waits for them. where says for the log where
+// it lay.
+func setAside(m *metrics.Metrics, log *slog.Logger, err error, where ...any) error {
 	reason := setAsideReason(err)
-	b.metrics.SetAside(reason)
-	b.log.Warn("task set aside", "app", b.app, "lane", b.lane, "reason", reason, "type_len", len(taskType), "error", err.Error())
+	m.SetAside(reason)
+	log.Warn("task set aside", append(where, "reason", reason, "error", err.Error())...)
 	if reason == metrics.SetAsideGarbage {
 		return bury(err.Error())
 	}

@@ -28,11 +28,15 @@ type caller func(ctx context.Context, accessToken string, e tasks.Envelope) (msg
 type delivery struct {
 	app     string
 	callers map[tasks.Kind]caller
-	ledger  *ledger.Ledger
-	tokens  tokens
-	turns   *turns
-	metrics *metrics.Metrics
-	log     *slog.Logger
+	// exchange turns a login code into an openid.
+	exchange func(ctx context.Context, code string) (openID string, err error)
+	consent  *consent
+	retired  *retired
+	ledger   *ledger.Ledger
+	tokens   tokens
+	turns    *turns
+	metrics  *metrics.Metrics
+	log      *slog.Logger
 	// httpTimeout bounds a call; the lease is built on it.
 	httpTimeout time.Duration
 	horizon     time.Duration
@@ -53,15 +57,23 @@ type attempt struct {
 	// began is when the lease was asked for, on this process's monotonic clock.
 	began    time.Time
 	admitted ledger.Admitted
+	// exchanging: the attempt exchanges the login code and sends nothing.
+	exchanging bool
+	// templateType is what was known of the template when the attempt asked.
+	templateType tasks.TemplateType
+}
+
+func newAttempt(e tasks.Envelope) *attempt {
+	a := &attempt{Envelope: e, id: ledger.NewAttempt(), ref: ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID}}
+	if e.To.Code != "" {
+		a.ref.OpenID, a.ref.Exchanged, a.exchanging = ledger.CodeRecipient(e.To.Code), true, true
+	}
+	return a
 }
 
 // deliver runs one attempt. The error tells asynq what to do with the task.
 func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
-	a := &attempt{
-		Envelope: e,
-		ref:      ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID},
-		id:       ledger.NewAttempt(),
-	}
+	a := newAttempt(e)
 	err := d.claim(ctx, a)
 	if errors.Is(err, ledger.ErrConflict) {
 		return d.conflict(a)
@@ -69,14 +81,22 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err != nil {
 		return redisAway(err)
 	}
+	if a.exchanging {
+		if over, err := d.resolve(ctx, a); over {
+			return err
+		}
+	}
 	if over, err := d.overdue(ctx, a); over {
 		return err
+	}
+	if held, ok := d.retired.answer(a.Kind); ok {
+		return d.finish(a, held)
 	}
 	t, err := d.tokens.Get(ctx, d.app)
 	if err != nil {
 		return d.finish(a, noTokenAnswer(err))
 	}
-	giveBack, ok := d.turns.take(ctx, ledger.Tag(e.App, e.To.OpenID), turnWait)
+	giveBack, ok := d.turns.take(ctx, ledger.Tag(a.App, a.To.OpenID), turnWait)
 	if !ok {
 		return turnLater()
 	}
@@ -84,19 +104,34 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
 		return err
 	}
-	return d.finish(a, d.call(ctx, a, t))
+	result := d.call(ctx, a, t)
+	d.retired.learn(a.Kind, result)
+	return d.finish(a, result)
 }
 
-// claim ties the id to its content. While Redis is away it waits for it, as long as
+// claim ties the id to its content, and learns the recipient of a login code that
+// was exchanged before. While Redis is away it waits for it, as long as
 // the run may last: a task that is let go then cannot be written back by asynq
 // and stays away until asynq finds it, which takes up to two minutes.
 func (d *delivery) claim(ctx context.Context, a *attempt) error {
 	for {
-		err := d.ledger.Claim(ctx, a.ref, a.Hash)
+		err := d.claimOnce(ctx, a)
 		if err == nil || errors.Is(err, ledger.ErrConflict) || !pause(ctx, jitter(redisPause, 0.5)) {
 			return err
 		}
 	}
+}
+
+func (d *delivery) claimOnce(ctx context.Context, a *attempt) error {
+	if a.To.Code == "" {
+		return d.ledger.Claim(ctx, a.ref, a.Hash)
+	}
+	openID, err := d.ledger.ClaimCode(ctx, a.App, a.ID, a.To.Code, a.Hash)
+	if err != nil {
+		return err
+	}
+	a.knows(openID)
+	return nil
 }
 
 // overdue ends what has expired without waiting for a token, which may not come.
@@ -110,9 +145,12 @@ func (d *delivery) overdue(ctx context.Context, a *attempt) (bool, error) {
 		return true, err
 	}
 	d.release(a)
-	a.id, a.admitted = ledger.NewAttempt(), ledger.Admitted{}
+	a.again()
 	return false, nil
 }
+
+// again makes a new attempt of one that ended without a call.
+func (a *attempt) again() { a.id, a.admitted = ledger.NewAttempt(), ledger.Admitted{} }
 
 // conflict deals with an id that belongs to other content: two requests raced
 // through different lanes. The first one's record stands; this one is archived
@@ -148,6 +186,8 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 			if !pause(ctx, v.Wait) {
 				return &later{after: time.Second, why: "its time has not come"}
 			}
+		case ledger.Credit:
+			return &later{after: min(v.Wait, jitter(time.Second, 0.3)), why: "waits for its recipient's consent"}
 		case ledger.Turn:
 			if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) {
 				return turnLater()
@@ -166,12 +206,15 @@ const redisPause = 300 * time.Millisecond
 // it is released, so that its lease does not end as an unknown outcome.
 func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 	a.began = time.Now()
+	a.templateType = d.consent.templateType(ctx, a)
 	var err error
 	for {
 		a.admitted, err = d.ledger.Admit(ctx, ledger.Admission{
 			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
 			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
-			DropAfterUnknown: a.OnUnknown == tasks.Drop,
+			DropAfterUnknown: a.OnUnknown == tasks.Drop && !a.exchanging,
+			Need:             d.consent.need(a), TemplateID: a.TemplateID, Type: ledger.TemplateType(a.templateType),
+			FormID: a.FormID, GraceFrom: firstSend(a.Envelope), Harmless: a.exchanging,
 		})
 		if err == nil {
 			return nil
@@ -208,7 +251,7 @@ func (d *delivery) release(a *attempt) {
 // ended acknowledges a task whose notification has its outcome.
 func (d *delivery) ended(a *attempt) error {
 	if a.admitted.Changed {
-		d.observeEnd(a, tasks.Outcome(a.admitted.Status), answer{reason: a.admitted.Reason})
+		d.observeEnd(a, a.admitted.Status.Outcome(), answer{reason: a.admitted.Reason})
 	}
 	return nil
 }
@@ -241,7 +284,9 @@ func (d *delivery) callOnce(ctx context.Context, a *attempt, t token.Token) (res
 			result = answer{class: errcode.Unknown, reason: errcode.ReasonPanic}
 		}
 	}()
-	return answerOf(d.callers[a.Kind](context.WithoutCancel(ctx), t.Value(), a.Envelope))
+	e := a.Envelope
+	e.FormID = a.admitted.FormID // the one that is held, whether it came along or was stored
+	return answerOf(d.callers[a.Kind](context.WithoutCancel(ctx), t.Value(), e))
 }
 
 // newer leaves a notification alone that a later version has dealt with.

@@ -24,6 +24,10 @@ type rule struct {
 	limit int
 	// failure: counts as failed in asynq's statistics.
 	failure bool
+	// revokes: the recipient allows no more of what was granted before.
+	revokes bool
+	// discards: the form id is no good, another one is taken.
+	discards bool
 }
 
 // unlistedTries is how often an errcode we do not know is tried, with
@@ -46,6 +50,27 @@ var outcomes = map[errcode.Class]rule{
 	errcode.Misconfigured: {next: ledger.Retry, delay: pausedDelay, endless: true, failure: true},
 }
 
+// particular says where a code of one kind of message means more than its class.
+var particular = map[kindCode]rule{
+	{tasks.KindSubscribe, 43101}: {next: ledger.End, outcome: tasks.Rejected, revokes: true},
+	{tasks.KindTemplate, 41028}:  {next: ledger.Retry, delay: atOnce, discards: true},
+	{tasks.KindTemplate, 41029}:  {next: ledger.Retry, delay: atOnce, discards: true},
+	{tasks.KindTemplate, 45103}:  {next: ledger.Retry, delay: retiredDelay, endless: true, failure: true},
+}
+
+// doubted says what a code means after an attempt nobody knows the end of: that
+// the lost attempt was accepted, most likely, and used the consent.
+var doubted = map[kindCode]rule{
+	{tasks.KindSubscribe, 43101}: {next: ledger.End, outcome: tasks.Accepted, revokes: true},
+	{tasks.KindSubscribe, 40241}: {next: ledger.End, outcome: tasks.Accepted},
+	{tasks.KindTemplate, 41029}:  {next: ledger.End, outcome: tasks.Accepted},
+}
+
+type kindCode struct {
+	kind tasks.Kind
+	code int
+}
+
 // answer is what an attempt ended with.
 type answer struct {
 	class   errcode.Class
@@ -55,14 +80,32 @@ type answer struct {
 	detail  string
 }
 
-// ruleFor looks an answer up. A refusal after an attempt nobody knows the end of
-// most likely means that the lost attempt was accepted and used the consent.
-func ruleFor(a *answer, unknowns int) rule {
-	if a.class == errcode.Refused && unknowns > 0 {
-		a.reason = errcode.ReasonPresumedAccepted
-		return outcomes[errcode.Accepted]
+// ruleFor looks an answer to an attempt up.
+func ruleFor(result *answer, a *attempt) rule {
+	if a.exchanging {
+		return loginRule(result)
 	}
-	return outcomes[a.class]
+	key := kindCode{a.Kind, result.errcode}
+	// A standing consent is not used up: then the refusal is one.
+	if r, ok := doubted[key]; ok && a.admitted.Unknowns > 0 && a.templateType != tasks.LongTerm {
+		result.reason = errcode.ReasonPresumedAccepted
+		return r
+	}
+	if r, ok := particular[key]; ok {
+		return r
+	}
+	return outcomes[result.class]
+}
+
+// loginRule looks up why a login code was not exchanged. An exchange sends nothing,
+// so one without an answer leaves no doubt about the message; if it used the code
+// up, WeChat says so the next time.
+func loginRule(result *answer) rule {
+	result.reason = errcode.ReasonLoginCode
+	if result.class == errcode.Unknown || result.class == errcode.Token {
+		return outcomes[errcode.Transient]
+	}
+	return outcomes[result.class]
 }
 
 // answerOf reads what a call of WeChat's send API returned.
@@ -127,6 +170,11 @@ func nextMinute(int) time.Duration {
 	left := now.Truncate(time.Minute).Add(time.Minute).Sub(now)
 	return left + time.Duration(rand.Int64N(int64(5*time.Second)))
 }
+
+func atOnce(int) time.Duration { return 0 }
+
+// retiredDelay is what a template message waits whose app gets 45103.
+func retiredDelay(int) time.Duration { return jitter(time.Minute, 0.3) }
 
 // pausedDelay is what a message waits whose app cannot send at present.
 func pausedDelay(int) time.Duration { return jitter(15*time.Second, 0.3) }

@@ -61,7 +61,7 @@ func TestEveryErrcodeHasARow(t *testing.T) {
 			continue
 		}
 		a := answerOf("", fmt.Errorf("wrapped: %w", &wechat.Error{Code: e.Code, Class: e.Class, Written: true}))
-		if a.class != e.Class || a.errcode != e.Code || a.reason != "" || ruleFor(&a, 0).next == "" {
+		if a.class != e.Class || a.errcode != e.Code || a.reason != "" || ruleFor(&a, tried(0)).next == "" {
 			t.Errorf("%d: %+v", e.Code, a)
 		}
 	}
@@ -85,15 +85,84 @@ func TestAnswersWithoutErrcode(t *testing.T) {
 	}
 }
 
+// tried is a subscription message whose end nobody knew so many times.
+func tried(unknowns int) *attempt {
+	return &attempt{Envelope: tasks.Envelope{Notification: tasks.Notification{Kind: tasks.KindSubscribe}}, admitted: ledger.Admitted{Unknowns: unknowns}}
+}
+
 func TestRefusalAfterAnUnknownAttemptIsPresumedAccepted(t *testing.T) {
 	t.Parallel()
 	a := answer{class: errcode.Refused, errcode: 43101}
-	if r := ruleFor(&a, 1); r.outcome != tasks.Accepted || a.reason != errcode.ReasonPresumedAccepted {
+	if r := ruleFor(&a, tried(1)); r.outcome != tasks.Accepted || a.reason != errcode.ReasonPresumedAccepted {
 		t.Errorf("%+v %+v", r, a)
 	}
 	a = answer{class: errcode.Refused, errcode: 43101}
-	if r := ruleFor(&a, 0); r.outcome != tasks.Rejected || a.reason != "" {
+	if r := ruleFor(&a, tried(0)); r.outcome != tasks.Rejected || a.reason != "" {
 		t.Errorf("%+v %+v", r, a)
+	}
+}
+
+func TestWhatCodesMeanForAKind(t *testing.T) {
+	t.Parallel()
+	type want struct {
+		next              ledger.Next
+		outcome           tasks.Outcome
+		revokes, discards bool
+		presumed          bool
+	}
+	for _, c := range []struct {
+		name     string
+		kind     tasks.Kind
+		code     int
+		unknowns int
+		template tasks.TemplateType
+		want     want
+	}{
+		{"refused", tasks.KindSubscribe, 43101, 0, tasks.OneTime, want{next: ledger.End, outcome: tasks.Rejected, revokes: true}},
+		{"refused after a lost answer", tasks.KindSubscribe, 43101, 1, tasks.OneTime, want{next: ledger.End, outcome: tasks.Accepted, revokes: true, presumed: true}},
+		{"refused, of a type nobody knows", tasks.KindSubscribe, 43101, 1, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Accepted, revokes: true, presumed: true}},
+		{"a standing consent is not used up", tasks.KindSubscribe, 43101, 1, tasks.LongTerm, want{next: ledger.End, outcome: tasks.Rejected, revokes: true}},
+		{"repeated after a lost answer", tasks.KindSubscribe, 40241, 1, tasks.OneTime, want{next: ledger.End, outcome: tasks.Accepted, presumed: true}},
+		{"blocked login is no consent", tasks.KindSubscribe, 40226, 1, tasks.OneTime, want{next: ledger.End, outcome: tasks.Rejected}},
+		{"form id expired", tasks.KindTemplate, 41028, 0, tasks.TypeUnknown, want{next: ledger.Retry, discards: true}},
+		{"form id expired after a lost answer", tasks.KindTemplate, 41028, 1, tasks.TypeUnknown, want{next: ledger.Retry, discards: true}},
+		{"form id used", tasks.KindTemplate, 41029, 0, tasks.TypeUnknown, want{next: ledger.Retry, discards: true}},
+		{"form id used after a lost answer", tasks.KindTemplate, 41029, 1, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Accepted, presumed: true}},
+		{"form ids are no matter of subscriptions", tasks.KindSubscribe, 41028, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"retired", tasks.KindTemplate, 45103, 0, tasks.TypeUnknown, want{next: ledger.Retry}},
+	} {
+		a := tried(c.unknowns)
+		a.Kind, a.templateType = c.kind, c.template
+		result := answerOf("", &wechat.Error{Code: c.code, Class: errcode.Lookup(c.code).Class, Written: true})
+		r := ruleFor(&result, a)
+		got := want{r.next, r.outcome, r.revokes, r.discards, result.reason == errcode.ReasonPresumedAccepted}
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// An exchange sends nothing: whatever becomes of it, the message was not sent.
+func TestLoginCodes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err     *wechat.Error
+		next    ledger.Next
+		outcome tasks.Outcome
+	}{
+		{&wechat.Error{Code: 40029, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
+		{&wechat.Error{Code: 40163, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
+		{&wechat.Error{Code: 40226, Class: errcode.Refused, Written: true}, ledger.End, tasks.Rejected},
+		{&wechat.Error{Code: 40125, Class: errcode.Misconfigured, Written: true}, ledger.Retry, ""},
+		{&wechat.Error{Class: errcode.Unknown, Written: true}, ledger.Retry, ""},
+		{&wechat.Error{Class: errcode.Transient}, ledger.Retry, ""},
+	} {
+		a := tried(0)
+		a.exchanging = true
+		result := answerOf("", c.err)
+		if r := ruleFor(&result, a); r.next != c.next || r.outcome != c.outcome || result.reason != errcode.ReasonLoginCode {
+			t.Errorf("%v: %+v, reason %s", c.err, r, result.reason)
+		}
 	}
 }
 
@@ -102,7 +171,7 @@ func TestNoTokenIsNeverTheMessagesFault(t *testing.T) {
 	t.Parallel()
 	for _, class := range []errcode.Class{errcode.Transient, errcode.Exhausted, errcode.Misconfigured} {
 		a := noTokenAnswer(&token.Error{Class: class, Code: 40164})
-		if r := ruleFor(&a, 1); r.next != ledger.Retry || a.errcode != 40164 || a.reason != errcode.ReasonNoToken {
+		if r := ruleFor(&a, tried(1)); r.next != ledger.Retry || a.errcode != 40164 || a.reason != errcode.ReasonNoToken {
 			t.Errorf("%s: %+v %+v", class, r, a)
 		}
 	}

@@ -30,6 +30,9 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, announceEvery, w.announce) })
 	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
 	wg.Go(func() { w.scheduleTokens(ctx) })
+	wg.Go(func() { w.scheduleTemplates(ctx) })
+	wg.Go(func() { w.schedulePurge(ctx) })
+	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			w.cfg.Logger.Error("token maintenance ended", "error", err)
@@ -66,30 +69,29 @@ func (w *Worker) scheduleTokens(ctx context.Context) {
 			if done[app.AppID] == slot {
 				continue
 			}
-			if _, err := w.tasks.EnqueueJob(ctx, tasks.JobTask{Job: tasks.JobRefreshToken, App: app.AppID, Slot: slot}); err != nil {
-				w.cfg.Logger.Warn("token renewal not scheduled, trying again", "app", app.AppID, "error", err)
-				continue
+			if w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobRefreshToken, App: app.AppID, Slot: slot}) {
+				done[app.AppID] = slot
 			}
-			done[app.AppID] = slot
 		}
 	})
 }
 
 func (w *Worker) refreshToken(ctx context.Context, j tasks.JobTask) error {
-	if !w.serves(j.App) {
+	if _, ok := w.app(j.App); !ok {
 		return errNotMine
 	}
 	_, err := w.cfg.Tokens.Refresh(ctx, j.App, token.Scheduled)
 	return err
 }
 
-func (w *Worker) serves(app string) bool {
+// app finds an app this worker serves.
+func (w *Worker) app(appID string) (App, bool) {
 	for _, a := range w.cfg.Apps {
-		if a.AppID == app {
-			return true
+		if a.AppID == appID {
+			return a, true
 		}
 	}
-	return false
+	return App{}, false
 }
 
 // every calls f now and then every d until ctx ends.
@@ -105,6 +107,9 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 		}
 	}
 }
+
+// errUnfinished says that a job goes on in another run.
+var errUnfinished = errors.New("worker: goes on in another run")
 
 // errNotMine says that another worker has to run this: it serves the app.
 var errNotMine = errors.New("worker: this worker does not serve the app")
@@ -127,7 +132,7 @@ func (j *jobs) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 	}()
 	job, err := tasks.DecodeJob(t.Type(), t.Payload())
 	if err != nil {
-		return j.setAside(err)
+		return setAside(j.metrics, j.log, err, "lane", "system")
 	}
 	return j.runOnce(ctx, job)
 }
@@ -147,6 +152,9 @@ func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
 	if errors.Is(err, errNotMine) {
 		return &later{after: jitter(2*time.Second, 0.5), why: err.Error()}
 	}
+	if errors.Is(err, errUnfinished) {
+		return &later{why: err.Error()}
+	}
 	if err != nil {
 		j.log.Warn("scheduled job failed", "job", job.Job, "app", job.App, "error", err)
 		return &later{after: jitter(30*time.Second, 0.5), failure: true, why: fmt.Sprintf("%s: %v", job.Job, err)}
@@ -156,16 +164,6 @@ func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
 		return redisAway(err)
 	}
 	return nil
-}
-
-func (j *jobs) setAside(err error) error {
-	reason := setAsideReason(err)
-	j.metrics.SetAside(reason)
-	j.log.Warn("task set aside", "queue", "system", "reason", reason)
-	if reason == metrics.SetAsideGarbage {
-		return bury(err.Error())
-	}
-	return &later{after: jitter(setAsideFor, 0.3), why: err.Error()}
 }
 
 // runs remembers the last slot of each job that was run, in a hash of ours.

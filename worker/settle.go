@@ -15,7 +15,7 @@ import (
 // finish records what an attempt ended with and tells asynq what follows.
 func (d *delivery) finish(a *attempt, result answer) error {
 	d.metrics.Attempt(d.app, string(a.Kind), string(result.class))
-	r := ruleFor(&result, a.admitted.Unknowns)
+	r := ruleFor(&result, a)
 	set := d.settlement(a, result, r)
 	if r.delay != nil && set.Admitted {
 		set.Delay = r.delay(a.admitted.Attempts)
@@ -37,7 +37,7 @@ func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration
 			result.reason = s.Reason
 		}
 		if s.Applied {
-			d.observeEnd(a, tasks.Outcome(s.Status), result)
+			d.observeEnd(a, s.Status.Outcome(), result)
 		}
 		if s.Status == tasks.Status(tasks.Dead) {
 			return bury("dead: " + explain(result))
@@ -72,6 +72,8 @@ func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settleme
 		DropAfterUnknown: a.OnUnknown == tasks.Drop,
 		HorizonBase:      firstSend(a.Envelope),
 		UnlistedLimit:    r.limit,
+		TemplateID:       a.TemplateID, FormID: a.FormID,
+		Revoked: r.revokes, Discarded: r.discards,
 	}
 	if !r.endless {
 		s.Horizon = d.horizon
@@ -112,7 +114,7 @@ func (d *delivery) recordOnce(s ledger.Settlement) (ledger.Settled, error) {
 }
 
 func (d *delivery) observeStart(a *attempt) {
-	if a.admitted.Attempts == 1 && a.admitted.Unknowns == 0 {
+	if !a.exchanging && a.admitted.Attempts == 1 && a.admitted.Unknowns == 0 {
 		d.metrics.QueueWait(d.app, string(a.Priority), time.Since(firstSend(a.Envelope)))
 	}
 }
@@ -142,10 +144,7 @@ func explain(a answer) string {
 	if a.errcode == 0 {
 		return text
 	}
-	entry := errcode.Lookup(a.errcode)
-	if a.reason == errcode.ReasonNoToken {
-		entry = errcode.LookupFor(errcode.APIToken, a.errcode)
-	}
+	entry := errcode.LookupFor(a.reason.API(), a.errcode)
 	if a.detail != "" {
 		return fmt.Sprintf("%s: errcode %d: %s (%s)", text, a.errcode, entry.Meaning, a.detail)
 	}

@@ -9,9 +9,11 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
 
 	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 	"github.com/wxnotify/wxnotify/worker/token"
 	"github.com/wxnotify/wxnotify/worker/wechat"
@@ -21,6 +23,8 @@ import (
 type App struct {
 	AppID  string
 	WeChat *wechat.Client
+	// Credential is what login codes are exchanged with.
+	Credential wechat.Credential
 	// Consent is how the app's consents are kept.
 	Consent tasks.ConsentPolicy
 }
@@ -47,6 +51,12 @@ type Config struct {
 	RetryHorizon time.Duration
 	// TokenRefreshEvery is how often every app's access_token is renewed.
 	TokenRefreshEvery time.Duration
+	// DeadRetention is how long archived tasks are kept.
+	DeadRetention time.Duration
+	// Purge is when what is over is deleted.
+	Purge cron.Schedule
+	// Timezone is Purge's.
+	Timezone *time.Location
 }
 
 // Check reports the first thing wrong with the chain of timeouts: each must
@@ -63,6 +73,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("worker: shutdown timeout must be above the task's %v", tasks.TaskTimeout)
 	case c.Concurrency < 1 || c.RetryHorizon <= 0 || c.TokenRefreshEvery <= 0:
 		return fmt.Errorf("worker: concurrency, retry horizon and token refresh must be positive")
+	case c.DeadRetention <= 0 || c.Purge == nil || c.Timezone == nil:
+		return fmt.Errorf("worker: dead retention, purge schedule and timezone are required")
 	case len(c.Apps) == 0:
 		return fmt.Errorf("worker: no apps to serve")
 	}
@@ -71,13 +83,16 @@ func (c Config) Check() error {
 
 // Worker serves the queues of its apps.
 type Worker struct {
-	cfg     Config
-	pulse   *pulse
-	queues  *queueConn
-	servers []*asynq.Server
-	mux     []asynq.Handler
-	tasks   *tasks.Client
-	served  *tasks.Served
+	cfg       Config
+	pulse     *pulse
+	queues    *queueConn
+	servers   []*asynq.Server
+	mux       []asynq.Handler
+	tasks     *tasks.Client
+	served    *tasks.Served
+	catalogue *catalogue.Catalogue
+	// missing holds the apps with templates that the catalogue does not know.
+	missing *marks
 	// endLife ends what is still trying to record an outcome.
 	endLife context.CancelFunc
 	crew    *crew
@@ -92,12 +107,14 @@ func New(cfg Config) (*Worker, error) {
 	}
 	life, endLife := context.WithCancel(context.Background())
 	w := &Worker{
-		cfg:     cfg,
-		pulse:   newPulse(),
-		tasks:   tasks.NewClient(cfg.Redis, cfg.Namespace),
-		served:  tasks.NewServed(cfg.Redis, cfg.Namespace),
-		endLife: endLife,
-		crew:    newCrew(),
+		cfg:       cfg,
+		pulse:     newPulse(),
+		tasks:     tasks.NewClient(cfg.Redis, cfg.Namespace),
+		served:    tasks.NewServed(cfg.Redis, cfg.Namespace),
+		catalogue: catalogue.New(cfg.Redis, cfg.Namespace),
+		missing:   newMarks(),
+		endLife:   endLife,
+		crew:      newCrew(),
 	}
 	cfg.Redis.AddHook(w.pulse)
 	w.queues = newQueueConn(cfg.Redis)
@@ -106,6 +123,7 @@ func New(cfg Config) (*Worker, error) {
 		for _, lane := range tasks.Priorities() {
 			w.addLane(app.AppID, lane, d)
 		}
+		w.addEvents(app)
 	}
 	w.addSystem()
 	return w, nil
@@ -113,8 +131,14 @@ func New(cfg Config) (*Worker, error) {
 
 func (w *Worker) delivery(life context.Context, app App) *delivery {
 	return &delivery{
-		app:         app.AppID,
-		callers:     map[tasks.Kind]caller{tasks.KindSubscribe: sendSubscribe(app.WeChat)},
+		app: app.AppID,
+		callers: map[tasks.Kind]caller{
+			tasks.KindSubscribe: sendSubscribe(app.WeChat),
+			tasks.KindTemplate:  sendTemplate(app.WeChat),
+		},
+		exchange:    exchangeCode(app.WeChat, app.Credential),
+		consent:     w.consent(app),
+		retired:     &retired{now: time.Now},
 		ledger:      w.cfg.Ledger,
 		tokens:      w.cfg.Tokens,
 		turns:       newTurns(),
@@ -132,12 +156,30 @@ func (w *Worker) addLane(app string, lane tasks.Priority, d *delivery) {
 	w.addServers(w.cfg.Namespace.Queue(app, lane), lane.Policy(), w.cfg.Concurrency, b)
 }
 
+// eventsConcurrency is how many pushes of an app are handled at once: each is a
+// command or two to Redis.
+const eventsConcurrency = 32
+
+// addEvents adds the servers of what WeChat pushes about one app's users.
+func (w *Worker) addEvents(app App) {
+	e := &events{
+		app: app.AppID, policy: app.Consent, ledger: w.cfg.Ledger, types: w.catalogue.Type,
+		metrics: w.cfg.Metrics, log: w.cfg.Logger,
+	}
+	w.addServers(w.cfg.Namespace.EventsQueue(app.AppID), tasks.EventsPolicy(), eventsConcurrency, e)
+}
+
 // systemConcurrency is how many scheduled jobs run at once.
 const systemConcurrency = 4
 
 func (w *Worker) addSystem() {
 	j := &jobs{
-		run:     map[string]func(context.Context, tasks.JobTask) error{tasks.JobRefreshToken: w.refreshToken},
+		run: map[string]func(context.Context, tasks.JobTask) error{
+			tasks.JobRefreshToken:  w.refreshToken,
+			tasks.JobReadTemplates: w.readTemplates,
+			tasks.JobPurge:         w.purge,
+			tasks.JobErase:         w.erase,
+		},
 		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
 		metrics: w.cfg.Metrics,
 		log:     w.cfg.Logger,

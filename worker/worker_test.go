@@ -15,6 +15,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
 	"go.uber.org/goleak"
 
 	"github.com/wxnotify/wxnotify/producer"
@@ -47,6 +48,8 @@ type bundle struct {
 	log     *logBuffer
 	timeout time.Duration
 	horizon time.Duration
+	consent tasks.ConsentPolicy
+	grace   time.Duration
 }
 
 // setup starts everything but the worker.
@@ -97,9 +100,11 @@ func (b *bundle) start() (stop func()) {
 		b.Fatal(err)
 	}
 	w, err := worker.New(worker.Config{
-		Redis: rdb, Apps: []worker.App{{AppID: app, WeChat: call}}, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{Batch: true}),
+		Redis: rdb, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{Batch: true, Grace: b.grace}),
+		Apps:   []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent}},
 		Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
 		RetryHorizon: b.horizon, TokenRefreshEvery: time.Hour,
+		DeadRetention: 30 * 24 * time.Hour, Purge: cron.Every(24 * time.Hour), Timezone: time.UTC,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -535,6 +540,7 @@ func TestConfigIsChecked(t *testing.T) {
 	good := worker.Config{
 		Apps: make([]worker.App, 1), Concurrency: 1, HTTPTimeout: 10 * time.Second, ShutdownTimeout: 30 * time.Second,
 		RetryHorizon: time.Hour, TokenRefreshEvery: time.Hour,
+		DeadRetention: time.Hour, Purge: cron.Every(time.Hour), Timezone: time.UTC,
 	}
 	if err := good.Check(); err != nil {
 		t.Error(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/robfig/cron/v3"
 
 	"github.com/wxnotify/wxnotify/cmd/internal/boot"
 	"github.com/wxnotify/wxnotify/cmd/internal/config"
@@ -41,11 +42,17 @@ func newMetrics(c *config.Config) *metrics.Metrics {
 		Outcomes:     texts(tasks.Outcomes()),
 		Classes:      texts(errcode.Classes()),
 		Verdicts:     texts(ledger.Verdicts()),
-		APIs:         []string{errcode.APIToken, errcode.APIStableToken, errcode.APISubscribeSend},
+		APIs:         errcode.APIs(),
 		TokenCauses:  texts(token.Causes()),
 		TokenResults: texts(token.Results()),
 		Routes:       gateway.Routes(),
 		Jobs:         tasks.Jobs(),
+
+		Events:         texts(tasks.EventNames()),
+		ReceiptResults: metrics.ReceiptResults(),
+		PurgedRecords:  metrics.PurgedRecords(),
+		GrantSources:   metrics.GrantSources(),
+		GrantResults:   metrics.GrantResults(),
 	})
 	return m
 }
@@ -94,12 +101,19 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 		return nil, err
 	}
 	p := &workerParts{rdb: rdb}
+	purge, err := cron.ParseStandard(c.PurgeCron)
+	if err != nil { // config has checked it
+		return nil, p.abandon(err)
+	}
 	if p.tokens, p.calls, err = newTokens(c, log, m, rdb); err != nil {
 		return nil, p.abandon(err)
 	}
 	apps := make([]worker.App, len(c.Apps))
 	for i, app := range c.Apps {
-		apps[i] = worker.App{AppID: app.ID, WeChat: p.calls[i]}
+		apps[i] = worker.App{
+			AppID: app.ID, WeChat: p.calls[i], Credential: credential(app),
+			Consent: tasks.ConsentPolicy{Mode: tasks.CreditMode(app.Credits), Source: tasks.ConsentSource(app.ConsentSource)},
+		}
 	}
 	p.worker, err = worker.New(worker.Config{
 		Redis: rdb, Namespace: c.Namespace, Apps: apps, Tokens: p.tokens,
@@ -107,6 +121,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 		Metrics: m, Logger: log, AsynqLogger: boot.AsynqLogger(log, "asynq"),
 		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,
+		DeadRetention: c.DeadRetention, Purge: purge, Timezone: c.Timezone,
 	})
 	if err != nil {
 		return nil, p.abandon(err)
@@ -149,7 +164,7 @@ func newTokens(c *config.Config, log *slog.Logger, m *metrics.Metrics, rdb redis
 		}
 		calls = append(calls, call)
 		apps[i] = token.App{
-			Credential: wechat.Credential{AppID: app.ID, Secret: string(app.Secret)},
+			Credential: credential(app),
 			Mode:       token.Mode(app.TokenMode),
 			API:        call,
 		}
@@ -159,6 +174,10 @@ func newTokens(c *config.Config, log *slog.Logger, m *metrics.Metrics, rdb redis
 		Observe: m.TokenRefresh, ObserveExpiry: m.TokenExpires,
 	})
 	return manager, calls, err
+}
+
+func credential(app config.App) wechat.Credential {
+	return wechat.Credential{AppID: app.ID, Secret: string(app.Secret)}
 }
 
 func newWeChat(c *config.Config, app config.App, m *metrics.Metrics) (*wechat.Client, error) {

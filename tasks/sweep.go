@@ -1,0 +1,97 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+// sweepPage is how many tasks one command reads.
+const sweepPage = 500
+
+// DeleteArchived deletes the archived tasks of this namespace that failed last
+// before t, and counts them.
+func (c *Client) DeleteArchived(ctx context.Context, t time.Time) (int, error) {
+	return c.sweep(ctx, []asynq.TaskState{asynq.TaskStateArchived}, func(info *asynq.TaskInfo) bool {
+		return info.LastFailedAt.Before(t)
+	})
+}
+
+// DeleteWaiting deletes the notifications that match and wait for their time, for
+// another attempt or, archived, for a person, and counts them. Those that are next
+// in a queue, or in a worker's hands, are left to the worker.
+func (c *Client) DeleteWaiting(ctx context.Context, match func(Envelope) bool) (int, error) {
+	states := []asynq.TaskState{asynq.TaskStateScheduled, asynq.TaskStateRetry, asynq.TaskStateArchived}
+	return c.sweep(ctx, states, func(info *asynq.TaskInfo) bool {
+		e, err := Decode(info.Type, info.Payload)
+		return err == nil && match(e)
+	})
+}
+
+func (c *Client) sweep(ctx context.Context, states []asynq.TaskState, match func(*asynq.TaskInfo) bool) (int, error) {
+	queues, err := within(ctx, c.inspector.Queues)
+	if err != nil {
+		return 0, fmt.Errorf("tasks: list queues: %w", err)
+	}
+	deleted := 0
+	for _, queue := range queues {
+		if !c.ns.Owns(queue) {
+			continue
+		}
+		for _, state := range states {
+			n, err := c.sweepQueue(ctx, queue, state, match)
+			deleted += n
+			if err != nil {
+				return deleted, err
+			}
+		}
+	}
+	return deleted, nil
+}
+
+// sweepQueue reads all first and deletes then: deleting moves what follows.
+func (c *Client) sweepQueue(ctx context.Context, queue string, state asynq.TaskState, match func(*asynq.TaskInfo) bool) (int, error) {
+	var ids []string
+	for page := 1; ; page++ {
+		list, err := within(ctx, func() ([]*asynq.TaskInfo, error) { return c.list(queue, state, page) })
+		if err != nil {
+			return 0, fmt.Errorf("tasks: list tasks: %w", err)
+		}
+		for _, info := range list {
+			if match(info) {
+				ids = append(ids, info.ID)
+			}
+		}
+		if len(list) < sweepPage {
+			break
+		}
+	}
+	deleted := 0
+	for _, id := range ids {
+		_, err := within(ctx, func() (struct{}, error) { return struct{}{}, c.inspector.DeleteTask(queue, id) })
+		switch {
+		case err == nil:
+			deleted++
+		case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		case ctx.Err() != nil:
+			return deleted, ctx.Err()
+		default: // it became active in the meantime: the worker deals with it
+		}
+	}
+	return deleted, nil
+}
+
+func (c *Client) list(queue string, state asynq.TaskState, page int) ([]*asynq.TaskInfo, error) {
+	opts := []asynq.ListOption{asynq.PageSize(sweepPage), asynq.Page(page)}
+	switch state {
+	case asynq.TaskStateScheduled:
+		return c.inspector.ListScheduledTasks(queue, opts...)
+	case asynq.TaskStateRetry:
+		return c.inspector.ListRetryTasks(queue, opts...)
+	default:
+		return c.inspector.ListArchivedTasks(queue, opts...)
+	}
+}

@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/hibiken/asynq"
+
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// events takes up what WeChat pushes about one app's users: consents and receipts.
+// The ledger knows a push that comes twice.
+type events struct {
+	app     string
+	policy  tasks.ConsentPolicy
+	ledger  *ledger.Ledger
+	types   func(ctx context.Context, app, template string) tasks.TemplateType
+	metrics *metrics.Metrics
+	log     *slog.Logger
+}
+
+// ProcessTask implements asynq.Handler.
+func (h *events) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			logPanic(h.log, x)
+			err = &later{after: setAsideFor, failure: true, why: "the handler panicked; the worker's log has the stack"}
+		}
+	}()
+	e, err := tasks.DecodeEvent(t.Type(), t.Payload())
+	if err == nil && e.App != h.app {
+		err = tasks.ErrForeign
+	}
+	if err != nil {
+		return setAside(h.metrics, h.log, err, "app", h.app, "lane", "events")
+	}
+	if e.Name == tasks.EventSent {
+		err = h.receive(ctx, e)
+	} else {
+		err = h.grant(ctx, e)
+	}
+	if err != nil {
+		return redisAway(err)
+	}
+	return nil
+}
+
+// grant records what the user answered. A refusal counts whatever the source of
+// consents is; nothing is granted by two.
+func (h *events) grant(ctx context.Context, e tasks.Event) error {
+	a := ledger.Answers{App: e.App, OpenID: e.OpenID, Source: "event:" + e.Source, At: e.At}
+	for _, item := range e.Items {
+		accepted := item.Status == "accept"
+		if h.policy.Mode == tasks.CreditsOff || accepted && h.policy.Source != tasks.ConsentEvent {
+			h.metrics.Grant(h.app, metrics.GrantFromEvent, metrics.GrantIgnored)
+			continue
+		}
+		a.Answers = append(a.Answers, ledger.Answer{
+			TemplateID: item.TemplateID, Accepted: accepted,
+			Type: ledger.TemplateType(h.types(ctx, e.App, item.TemplateID)),
+		})
+	}
+	if len(a.Answers) == 0 {
+		return nil
+	}
+	g, err := h.ledger.Grant(ctx, a)
+	if err != nil {
+		return err
+	}
+	h.count(metrics.GrantGranted, g.Accepted)
+	h.count(metrics.GrantRefused, g.Refused)
+	if g.Repeated {
+		h.count(metrics.GrantRepeated, len(a.Answers))
+	} else {
+		h.count(metrics.GrantIgnored, len(a.Answers)-g.Accepted-g.Refused) // older than a refusal
+	}
+	return nil
+}
+
+func (h *events) count(result string, n int) {
+	for range n {
+		h.metrics.Grant(h.app, metrics.GrantFromEvent, result)
+	}
+}
+
+// receive joins what WeChat says about deliveries with the notifications.
+func (h *events) receive(ctx context.Context, e tasks.Event) error {
+	for _, item := range e.Items {
+		delivered := item.ErrorCode == 0
+		joined, err := h.ledger.Receive(ctx, ledger.Receipt{
+			App: e.App, OpenID: e.OpenID, MsgID: item.MsgID, Delivered: delivered,
+			ErrorCode: item.ErrorCode, ErrorStatus: item.ErrorStatus,
+		})
+		if err != nil {
+			return err
+		}
+		switch {
+		case joined == ledger.ReceiptRepeated:
+			h.metrics.Receipt(h.app, metrics.ReceiptRepeated)
+		case delivered:
+			h.metrics.Receipt(h.app, metrics.ReceiptDelivered)
+		default:
+			h.metrics.Receipt(h.app, metrics.ReceiptUndelivered)
+			h.log.Info("message not delivered", "app", h.app, "msgid", item.MsgID, "errcode", item.ErrorCode)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"github.com/wxnotify/wxnotify/metrics"
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/catalogue"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/wechat"
+)
+
+// readTemplatesEvery is how often an app's templates are read; missingEvery is how
+// often they are if a template is used that is not among them. WeChat's quota for
+// that call is small.
+const (
+	readTemplatesEvery = 24 * time.Hour
+	missingEvery       = time.Hour
+)
+
+// scheduleTemplates enqueues the reading of every app's templates.
+func (w *Worker) scheduleTemplates(ctx context.Context) {
+	done := make(map[string]int64)
+	every(ctx, scheduleEvery, func(ctx context.Context) {
+		for _, app := range w.cfg.Apps {
+			if app.Consent.Mode == tasks.CreditsOff {
+				continue // nobody asks for types
+			}
+			slot := time.Now().Truncate(readTemplatesEvery).UnixMilli()
+			if done[app.AppID] >= slot && w.missing.take(app.AppID) {
+				slot = time.Now().Truncate(missingEvery).UnixMilli()
+			}
+			if done[app.AppID] >= slot {
+				continue
+			}
+			if w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobReadTemplates, App: app.AppID, Slot: slot}) {
+				done[app.AppID] = slot
+			}
+		}
+	})
+}
+
+func (w *Worker) enqueueJob(ctx context.Context, j tasks.JobTask) bool {
+	if _, err := w.tasks.EnqueueJob(ctx, j); err != nil {
+		w.cfg.Logger.Warn("job not scheduled, trying again", "job", j.Job, "app", j.App, "error", err)
+		return false
+	}
+	return true
+}
+
+// readTemplates reads an app's templates from WeChat.
+func (w *Worker) readTemplates(ctx context.Context, j tasks.JobTask) error {
+	app, ok := w.app(j.App)
+	if !ok {
+		return errNotMine
+	}
+	list, err := w.listTemplates(ctx, app)
+	if failed := (*wechat.Error)(nil); errors.As(err, &failed) && failed.Code > 0 {
+		// WeChat's own answer: asking again soon only uses the quota up.
+		w.cfg.Logger.Warn("templates not read, trying again tomorrow", "app", j.App, "errcode", failed.Code, "error", failed)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	templates := make([]catalogue.Template, len(list))
+	for i, t := range list {
+		templates[i] = catalogue.Template{ID: t.ID, Type: templateType(t.Type)}
+	}
+	return w.catalogue.Store(ctx, j.App, templates)
+}
+
+// listTemplates asks WeChat, twice if the token was refused.
+func (w *Worker) listTemplates(ctx context.Context, app App) ([]wechat.Template, error) {
+	for again := false; ; again = true {
+		t, err := w.cfg.Tokens.Get(ctx, app.AppID)
+		if err != nil {
+			return nil, err
+		}
+		list, err := app.WeChat.Templates(ctx, t.Value())
+		failed := (*wechat.Error)(nil)
+		if again || !errors.As(err, &failed) || failed.Class != errcode.Token {
+			return list, err
+		}
+		if err := w.cfg.Tokens.Invalidate(ctx, app.AppID, t); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// templateType reads WeChat's type of a template.
+func templateType(t int) tasks.TemplateType {
+	switch t {
+	case 2:
+		return tasks.OneTime
+	case 3:
+		return tasks.LongTerm
+	default:
+		return tasks.TypeUnknown
+	}
+}
+
+// schedulePurge enqueues the purge whenever its schedule says so. Every worker
+// finds the same times, so one of them gets its task in.
+func (w *Worker) schedulePurge(ctx context.Context) {
+	var done int64
+	every(ctx, scheduleEvery, func(ctx context.Context) {
+		due, ok := lastDue(w.cfg.Purge, time.Now().In(w.cfg.Timezone))
+		if !ok || due.UnixMilli() == done {
+			return
+		}
+		if w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobPurge, Slot: due.UnixMilli()}) {
+			done = due.UnixMilli()
+		}
+	})
+}
+
+// lastDue is the last time a schedule named, not after now; false if there was none
+// within a year.
+func lastDue(s cron.Schedule, now time.Time) (time.Time, bool) {
+	for _, back := range []time.Duration{time.Hour, 25 * time.Hour, 32 * 24 * time.Hour, 367 * 24 * time.Hour} {
+		due := s.Next(now.Add(-back))
+		if due.IsZero() || due.After(now) {
+			continue
+		}
+		for next := s.Next(due); !next.IsZero() && !next.After(now); next = s.Next(next) {
+			due = next
+		}
+		return due, true
+	}
+	return time.Time{}, false
+}
+
+// purgeBudget is how long a run of the purge works before it lets others go first.
+const purgeBudget = 10 * time.Second
+
+// purge deletes what is over, in as many runs as it takes.
+func (w *Worker) purge(ctx context.Context, j tasks.JobTask) error {
+	p, finished, err := w.cfg.Ledger.Purge(ctx, j.Slot, purgeBudget)
+	m := w.cfg.Metrics
+	m.Purged(metrics.PurgedFormID, int(p.FormIDs))
+	m.Purged(metrics.PurgedSubscription, int(p.Subscriptions))
+	m.Purged(metrics.PurgedSource, int(p.Sources))
+	w.cfg.Logger.Info("purged", "form_ids", p.FormIDs, "subscriptions", p.Subscriptions, "sources", p.Sources, "finished", finished)
+	if err != nil {
+		return err
+	}
+	if !finished {
+		return errUnfinished
+	}
+	n, err := w.tasks.DeleteArchived(ctx, time.Now().Add(-w.cfg.DeadRetention))
+	m.Purged(metrics.PurgedDeadLetter, n)
+	return err
+}
+
+// eraseEvery is how often workers look whether somebody was erased.
+const eraseEvery = time.Minute
+
+func (w *Worker) scheduleErase(ctx context.Context) {
+	due, err := w.cfg.Ledger.Erasures(ctx)
+	if err != nil || len(due) == 0 {
+		return // the next look finds them
+	}
+	w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobErase, Slot: time.Now().Truncate(eraseEvery).UnixMilli()})
+}
+
+// erase deletes what is kept of users who were erased: their notifications that
+// wait, and the records.
+func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
+	due, err := w.cfg.Ledger.Erasures(ctx)
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	waiting, err := w.tasks.DeleteWaiting(ctx, func(e tasks.Envelope) bool {
+		return e.To.OpenID != "" && due[ledger.Tag(e.App, e.To.OpenID)] != ""
+	})
+	if err != nil {
+		return err
+	}
+	records, err := w.cfg.Ledger.EraseRecords(ctx, due)
+	if err != nil {
+		return err
+	}
+	w.cfg.Logger.Info("users erased", "users", len(due), "waiting", waiting, "records", records)
+	if err := w.cfg.Ledger.Erased(ctx, due); err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	return nil
+}
