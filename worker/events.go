@@ -54,7 +54,7 @@ func (h *events) grant(ctx context.Context, e tasks.Event) error {
 	a := ledger.Answers{App: e.App, OpenID: e.OpenID, Source: "event:" + e.Source, At: e.At}
 	for _, item := range e.Items {
 		accepted := item.Status == "accept"
-		if h.policy.Mode == tasks.CreditsOff || accepted && h.policy.Source != tasks.ConsentEvent {
+		if h.policy.Mode == tasks.CreditsOff || accepted && !h.grants(e.Name) {
 			h.metrics.Grant(h.app, metrics.GrantFromEvent, metrics.GrantIgnored)
 			continue
 		}
@@ -78,6 +78,12 @@ func (h *events) grant(ctx context.Context, e tasks.Event) error {
 		h.count(metrics.GrantIgnored, len(a.Answers)-g.Accepted-g.Refused) // older than a refusal
 	}
 	return nil
+}
+
+// grants says whether an acceptance in a push of this name adds a credit. In the
+// menus of EventChange users can only refuse.
+func (h *events) grants(name tasks.EventName) bool {
+	return h.policy.Source == tasks.ConsentEvent && name == tasks.EventPopup
 }
 
 func (h *events) count(result string, n int) {

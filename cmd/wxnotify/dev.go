@@ -24,6 +24,9 @@ const (
 	devGatewayKey = "wxnotify-dev-key"
 	devOpenID     = "oDevUser0000000000000000001"
 	devTemplate   = "dev-template"
+
+	devCallbackToken  = "devcallbacktoken"
+	devCallbackAESKey = "wxnotifydevwxnotifydevwxnotifydevwxnotifyde"
 )
 
 type devCmd struct{}
@@ -55,6 +58,7 @@ type dev struct {
 	admin      string
 	dashboard  string
 	sandbox    string
+	play       *sandbox.Server
 	unfinished []func()
 }
 
@@ -99,7 +103,7 @@ func (d *dev) wireSandbox() (boot.Part, error) {
 	if len(d.config.Apps) > 0 {
 		return boot.Part{}, nil
 	}
-	play := sandboxCmd{Seed: 1, TokenLifetime: 2 * time.Hour}
+	play := sandboxCmd{Seed: 1, TokenLifetime: 2 * time.Hour, AnyFormID: true, AnyCode: true}
 	server, err := sandbox.New(sandbox.Config{Apps: play.apps(d.config), Seed: play.Seed})
 	if err != nil {
 		return boot.Part{}, err
@@ -108,8 +112,11 @@ func (d *dev) wireSandbox() (boot.Part, error) {
 	if err != nil {
 		return boot.Part{}, err
 	}
-	d.sandbox = url
-	d.config.Apps = []config.App{{ID: sandboxAppID, Secret: sandboxSecret, TokenMode: "stable", WechatURL: url}}
+	d.sandbox, d.play = url, server
+	d.config.Apps = []config.App{{
+		ID: sandboxAppID, Secret: sandboxSecret, TokenMode: "stable", WechatURL: url, Credits: "observe", ConsentSource: "event",
+		CallbackToken: devCallbackToken, CallbackAESKey: devCallbackAESKey,
+	}}
 	return part, nil
 }
 
@@ -143,7 +150,14 @@ func (d *dev) wireGateway() (boot.Part, error) {
 		return boot.Part{}, err
 	}
 	d.gateway = "http://" + local(addr)
-	return together("gateway", d.log, closing("producer", client), serve), nil
+	if d.play != nil {
+		pushes := sandboxCmd{PushTo: d.gateway, PushFormat: sandbox.FormatJSON}
+		if d.config.CallbackAddr != "" {
+			pushes.PushTo = "http://" + local(d.config.CallbackAddr)
+		}
+		err = d.play.SetCallback(sandboxAppID, pushes.callback(d.config.Apps[0]))
+	}
+	return serve, err
 }
 
 func (d *dev) wireDashboard() (boot.Part, error) {

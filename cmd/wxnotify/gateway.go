@@ -32,7 +32,7 @@ func (*gatewayCmd) Run(p *program) error {
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
-	return boot.Run(p.ctx, log, admin, closing("producer", client), serve)
+	return boot.Run(p.ctx, log, admin, serve)
 }
 
 // gatewayReady is whether the gateway can store what it is given.

@@ -27,6 +27,8 @@ type cli struct {
 	Sandbox     sandboxCmd     `cmd:"" help:"Serve a WeChat to test against, with faults on request."`
 	Send        sendCmd        `cmd:"" help:"Enqueue one notification."`
 	Status      statusCmd      `cmd:"" help:"Show where a notification stands, why, and what to do."`
+	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
+	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`
 	Token       tokenCmd       `cmd:"" help:"Show or renew the access_token of an app; never prints it."`
 	Check       checkCmd       `cmd:"" help:"Check configuration, Redis, tokens and queues."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running process on its admin port; for containers."`
@@ -90,7 +92,7 @@ func fail(stderr io.Writer, err error) int {
 		return exitOK
 	case errors.Is(err, errReported):
 	case errors.As(err, &refused):
-		fmt.Fprintln(stderr, "wxnotify: the notification was refused:")
+		fmt.Fprintln(stderr, "wxnotify: refused, nothing was done:")
 		for _, f := range refused.Fields {
 			fmt.Fprintf(stderr, "  %s: %s\n", f.Field, f.Detail)
 		}

@@ -14,11 +14,15 @@ import (
 
 type sendCmd struct {
 	App       string            `help:"AppID; may be left out if WXNOTIFY_APPS has one." placeholder:"APPID"`
-	To        string            `help:"The user's openid in the app." required:"" placeholder:"OPENID"`
+	To        string            `help:"The user's openid in the app." required:"" xor:"recipient" placeholder:"OPENID"`
+	Code      string            `help:"A login code from wx.login in place of the openid; good for five minutes, once." required:"" xor:"recipient"`
+	Kind      string            `help:"subscribe, or template: the message with a form id, which only private gateways still send." default:"subscribe"`
 	Template  string            `help:"Template id, as the WeChat console shows it." required:"" placeholder:"ID"`
-	Data      map[string]string `help:"A value of the template, such as thing1=Coffee; repeat for each." required:"" placeholder:"KEY=VALUE" mapsep:"none"`
+	Data      map[string]string `help:"A value of the template, such as thing1=Coffee; repeat for each." placeholder:"KEY=VALUE" mapsep:"none"`
+	FormID    string            `help:"With kind template: the form id or prepay_id to send with; the stored one that expires first if left out." name:"form-id" placeholder:"ID"`
+	Emphasis  string            `help:"With kind template: the value shown large, such as keyword1.DATA." placeholder:"KEY.DATA"`
 	ID        string            `help:"Idempotency key; made if left out." name:"id"`
-	Page      *string           `help:"Page the card opens; empty for none. Default pages/index/index."`
+	Page      *string           `help:"Page the card opens; empty for none. Default pages/index/index, or index with kind template."`
 	State     string            `help:"formal, trial or developer." default:"formal"`
 	Lang      string            `help:"zh_CN, en_US, zh_HK or zh_TW." default:"zh_CN"`
 	Priority  string            `help:"critical, default or bulk." default:"default"`
@@ -41,7 +45,8 @@ func (s *sendCmd) Run(p *program) error {
 
 func (s *sendCmd) notification(app string) producer.Notification {
 	return producer.Notification{
-		App: app, ID: s.ID, To: producer.Recipient{OpenID: s.To}, TemplateID: s.Template, Page: s.Page, Data: s.Data,
+		App: app, Kind: tasks.Kind(s.Kind), ID: s.ID, To: producer.Recipient{OpenID: s.To, Code: s.Code},
+		TemplateID: s.Template, Page: s.Page, Data: s.Data, FormID: s.FormID, EmphasisKeyword: s.Emphasis,
 		MiniprogramState: s.State, Lang: s.Lang, SendAt: s.SendAt, NotAfter: s.NotAfter,
 		Priority: tasks.Priority(s.Priority), OnUnknown: tasks.OnUnknown(s.OnUnknown),
 	}

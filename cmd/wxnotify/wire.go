@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -16,6 +17,7 @@ import (
 	"github.com/wxnotify/wxnotify/cmd/internal/dashboard"
 	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/producer/callback"
 	"github.com/wxnotify/wxnotify/producer/gateway"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
@@ -48,11 +50,13 @@ func newMetrics(c *config.Config) *metrics.Metrics {
 		Routes:       gateway.Routes(),
 		Jobs:         tasks.Jobs(),
 
-		Events:         texts(tasks.EventNames()),
-		ReceiptResults: metrics.ReceiptResults(),
-		PurgedRecords:  metrics.PurgedRecords(),
-		GrantSources:   metrics.GrantSources(),
-		GrantResults:   metrics.GrantResults(),
+		Events:          callback.EventNames(),
+		EventResults:    callback.EventResults(),
+		CallbackResults: callback.Results(),
+		ReceiptResults:  metrics.ReceiptResults(),
+		PurgedRecords:   metrics.PurgedRecords(),
+		GrantSources:    metrics.GrantSources(),
+		GrantResults:    metrics.GrantResults(),
 	})
 	return m
 }
@@ -191,25 +195,52 @@ func newWeChat(c *config.Config, app config.App, m *metrics.Metrics) (*wechat.Cl
 	})
 }
 
-// gatewayPart serves the HTTP API.
+// gatewayPart serves the HTTP API and, where apps have a callback token, what WeChat
+// pushes: on the same port, or on WXNOTIFY_CALLBACK_ADDR. The address is the API's.
 func gatewayPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *producer.Client) (boot.Part, string, error) {
+	api, err := newGateway(c, log, m, client)
+	if err != nil {
+		return boot.Part{}, "", err
+	}
+	callbacks, rdb, err := newCallback(c, log, m)
+	if err != nil {
+		return boot.Part{}, "", err
+	}
+	parts := []boot.Part{closing("producer", client)}
+	abandon := func(err error) (boot.Part, string, error) { return boot.Part{}, "", err }
+	if rdb != nil {
+		parts = append(parts, closing("callback connection", rdb))
+		abandon = func(err error) (boot.Part, string, error) { return boot.Part{}, "", errors.Join(err, rdb.Close()) }
+	}
+	switch {
+	case callbacks == nil && c.CallbackAddr != "":
+		return boot.Part{}, "", errors.New("WXNOTIFY_CALLBACK_ADDR is set, but no app of WXNOTIFY_APPS has a WXNOTIFY_APP_<APPID>_CALLBACK_TOKEN")
+	case callbacks != nil && c.CallbackAddr == "":
+		api = beside(api, callbacks)
+	case callbacks != nil:
+		serve, err := callbackPart(c, log, callbacks)
+		if err != nil {
+			return abandon(err)
+		}
+		parts = append(parts, serve)
+	}
+	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, api, boot.HTTPOptions{Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log})
+	if err != nil {
+		return abandon(err)
+	}
+	log.Info("gateway listens", "addr", s.Addr())
+	return together("gateway", log, append(parts, s.Part())...), s.Addr(), nil
+}
+
+func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *producer.Client) (http.Handler, error) {
 	keys := make([]gateway.Key, len(c.GatewayKeys))
 	for i, k := range c.GatewayKeys {
 		keys[i] = gateway.Key{Name: k.Name, Key: string(k.Key)}
 	}
-	handler, err := gateway.New(gateway.Config{
+	return gateway.New(gateway.Config{
 		Sender: client, Keys: keys, Apps: appIDs(c), Logger: log,
 		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued,
 	})
-	if err != nil {
-		return boot.Part{}, "", err
-	}
-	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log})
-	if err != nil {
-		return boot.Part{}, "", err
-	}
-	log.Info("gateway listens", "addr", s.Addr())
-	return s.Part(), s.Addr(), nil
 }
 
 // newProducer connects as another service would.

@@ -17,8 +17,10 @@ type summary struct {
 	App        string            `json:"app"`
 	Kind       tasks.Kind        `json:"kind"`
 	ID         string            `json:"id"`
-	To         string            `json:"to"`
+	To         string            `json:"to,omitempty"`
+	Code       string            `json:"code,omitempty"`
 	TemplateID string            `json:"template_id"`
+	FormID     string            `json:"form_id,omitempty"`
 	Data       map[string]string `json:"data"`
 	State      string            `json:"miniprogram_state"`
 	Lang       string            `json:"lang"`
@@ -42,12 +44,29 @@ func formatPayload(taskType string, payload []byte) string {
 	if job, err := tasks.DecodeJob(taskType, payload); err == nil {
 		return marshal(job)
 	}
+	if event, err := tasks.DecodeEvent(taskType, payload); err == nil {
+		return summarizeEvent(event)
+	}
 	return notShown(len(payload))
+}
+
+// eventSummary is what is shown of a push.
+type eventSummary struct {
+	App   string            `json:"app"`
+	Name  tasks.EventName   `json:"event"`
+	To    string            `json:"to"`
+	At    time.Time         `json:"at"`
+	Items []tasks.EventItem `json:"items"`
+}
+
+func summarizeEvent(e tasks.Event) string {
+	return marshal(eventSummary{App: e.App, Name: e.Name, To: maskOpenID(e.OpenID), At: e.At, Items: e.Items})
 }
 
 func summarize(e tasks.Envelope, payload []byte) string {
 	s := summary{
-		App: e.App, Kind: e.Kind, ID: e.ID, To: maskOpenID(e.To.OpenID), TemplateID: e.TemplateID,
+		App: e.App, Kind: e.Kind, ID: e.ID, To: maskOpenID(e.To.OpenID), Code: masked(e.To.Code),
+		TemplateID: e.TemplateID, FormID: masked(e.FormID),
 		Data: make(map[string]string, len(e.Data)), State: e.MiniprogramState, Lang: e.Lang,
 		Priority: e.Priority, OnUnknown: e.OnUnknown, EnqueuedAt: e.EnqueuedAt, SendAt: e.SendAt, NotAfter: e.NotAfter,
 	}
@@ -58,9 +77,17 @@ func summarize(e tasks.Envelope, payload []byte) string {
 		s.Version = wire.V
 	}
 	for key, value := range e.Data {
-		s.Data[key] = fmt.Sprintf("•••(%d)", utf8.RuneCountInString(value))
+		s.Data[key] = masked(value)
 	}
 	return marshal(s)
+}
+
+// masked tells how long a value is, and nothing else. Of an empty one nothing is shown.
+func masked(value string) string {
+	if value == "" {
+		return ""
+	}
+	return fmt.Sprintf("•••(%d)", utf8.RuneCountInString(value))
 }
 
 // formatResult shows that there is a result, and how long it is.
@@ -84,6 +111,9 @@ func marshal(v any) string {
 // maskOpenID keeps enough to tell two users apart side by side, and nothing that
 // could be looked up.
 func maskOpenID(openID string) string {
+	if openID == "" {
+		return ""
+	}
 	if len(openID) < 8 {
 		return "•••"
 	}
@@ -108,10 +138,11 @@ const openIDLength = 28
 func maskErrorText(taskType, text string) string {
 	_, err := tasks.Decode(taskType, nil)
 	_, jobErr := tasks.DecodeJob(taskType, nil)
+	_, eventErr := tasks.DecodeEvent(taskType, nil)
 	if text == "" {
 		return ""
 	}
-	if errors.Is(err, tasks.ErrForeign) && errors.Is(jobErr, tasks.ErrForeign) {
+	if errors.Is(err, tasks.ErrForeign) && errors.Is(jobErr, tasks.ErrForeign) && errors.Is(eventErr, tasks.ErrForeign) {
 		return notShown(len(text))
 	}
 	text = panicked.ReplaceAllString(text, "$1")

@@ -11,7 +11,7 @@ import (
 
 func TestMaskOpenID(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{openID: "oC•••qr", "": "•••", "short": "•••", "12345678": "12•••78"} {
+	for in, want := range map[string]string{openID: "oC•••qr", "": "", "short": "•••", "12345678": "12•••78"} {
 		if got := maskOpenID(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
@@ -32,6 +32,23 @@ func TestMaskErrorText(t *testing.T) {
 	} {
 		if got := maskErrorText(tc.taskType, tc.in); got != tc.want {
 			t.Errorf("%s %q: %q, want %q", tc.taskType, tc.in, got, tc.want)
+		}
+	}
+}
+
+func TestNothingPrivateOfAPayloadIsShown(t *testing.T) {
+	t.Parallel()
+	for taskType, payload := range map[string]string{
+		"wxnotify:template":                        `{"v":2,"app":"wx1","id":"a","code":"` + content + `","form":"` + content + `","tpl":"t","data":{"keyword1":"` + content + `"},"enq":1,"hash":"h"}`,
+		"wxnotify-event:subscribe_msg_popup_event": `{"v":1,"app":"wx1","to":"` + openID + `","at":1,"src":"s","items":[{"t":"tpl","s":"accept"}]}`,
+		"wxnotify-event:of-a-later-version":        `{"v":9,"to":"` + openID + `"}`,
+	} {
+		shown := formatPayload(taskType, []byte(payload))
+		if strings.Contains(shown, openID) || strings.Contains(shown, content) {
+			t.Errorf("%s: %s", taskType, shown)
+		}
+		if !strings.Contains(shown, "wx1") && !strings.Contains(shown, "not shown") {
+			t.Errorf("%s shows too little: %s", taskType, shown)
 		}
 	}
 }

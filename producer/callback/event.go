@@ -1,0 +1,146 @@
+package callback
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/wxnotify/wxnotify/tasks"
+)
+
+// reading is what a genuine push turned out to be.
+type reading struct {
+	label string // one of EventNames
+	// result is EventQueued if event is to be stored, else EventIgnored or
+	// EventMalformed.
+	result  string
+	event   tasks.Event
+	leftOut int // items of event that are malformed
+}
+
+// readPush reads what WeChat pushed to app, opened. It fails if that is neither
+// JSON nor XML.
+func readPush(app string, body []byte) (reading, error) {
+	var m message
+	if err := decode(body, &m); err != nil {
+		return reading{}, err
+	}
+	if m.MsgType != "event" && m.MsgType != "" {
+		return reading{label: otherEvent, result: EventIgnored}, nil
+	}
+	name := tasks.EventName(m.Event)
+	if !slices.Contains(tasks.EventNames(), name) {
+		return reading{label: label(string(name)), result: EventIgnored}, nil
+	}
+	r := m.readEvent(app, name)
+	if r.result == EventQueued {
+		r.event.Source = m.source(app, body)
+	}
+	return r, nil
+}
+
+func (m *message) readEvent(app string, name tasks.EventName) reading {
+	at, timed := parseTime(string(m.CreateTime))
+	listed := m.list(name)
+	r := reading{label: string(name), result: EventMalformed, event: tasks.Event{
+		App: app, OpenID: string(m.FromUserName), Name: name, At: at, Items: usable(name, listed),
+	}}
+	if timed && tasks.ValidOpenID(r.event.OpenID) && len(r.event.Items) > 0 {
+		r.result, r.leftOut = EventQueued, len(listed)-len(r.event.Items)
+	}
+	return r
+}
+
+// list returns the items, from where the format has them.
+func (m *message) list(name tasks.EventName) items {
+	if len(m.List) > 0 {
+		return m.List
+	}
+	switch name {
+	case tasks.EventPopup:
+		return m.Popup.List
+	case tasks.EventChange:
+		return m.Change.List
+	}
+	return m.Sent.List
+}
+
+// source names this very push. It hashes the opened body because a repeat is
+// sealed anew, and more than user and time because two events may share both.
+func (m *message) source(app string, body []byte) string {
+	hash := sha256.New()
+	for _, part := range []string{app, string(m.FromUserName), string(m.CreateTime), string(m.Event)} {
+		hash.Write([]byte(part))
+		hash.Write([]byte{0}) // no part holds one: nothing can move from one to the next
+	}
+	hash.Write(body)
+	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:12])
+}
+
+// usable returns the items that can be acted on.
+func usable(name tasks.EventName, listed items) []tasks.EventItem {
+	readItem := item.choice
+	if name == tasks.EventSent {
+		readItem = item.receipt
+	}
+	var kept []tasks.EventItem
+	for _, it := range listed {
+		if one, ok := readItem(it); ok {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}
+
+// choice reads what a user decided about a template. Whatever is neither accept
+// nor reject must not be taken for either.
+func (it item) choice() (tasks.EventItem, bool) {
+	if it.Status != "accept" && it.Status != "reject" || !tasks.ValidTemplateID(string(it.TemplateID)) {
+		return tasks.EventItem{}, false
+	}
+	return tasks.EventItem{TemplateID: string(it.TemplateID), Status: string(it.Status)}, true
+}
+
+// receipt reads what became of a message. The msgid alone names the message, so
+// a template that is missing or no template is left empty. An error code that is
+// missing is not taken for success.
+func (it item) receipt() (tasks.EventItem, bool) {
+	code, err := strconv.ParseInt(string(it.ErrorCode), 10, 32)
+	if err != nil || !isMsgID(string(it.MsgID)) {
+		return tasks.EventItem{}, false
+	}
+	template := string(it.TemplateID)
+	if !tasks.ValidTemplateID(template) {
+		template = ""
+	}
+	return tasks.EventItem{
+		TemplateID: template, MsgID: string(it.MsgID), ErrorCode: int(code), ErrorStatus: cut(string(it.ErrorStatus)),
+	}, true
+}
+
+// isMsgID reports whether s is a positive 64-bit number as strconv writes it:
+// the send call's answer, which it is joined with, was written so.
+func isMsgID(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == s
+}
+
+// maxStatus bounds an ErrorStatus, in bytes. WeChat lists no values; "success"
+// and short phrases were seen.
+const maxStatus = 128
+
+// cut shortens an ErrorStatus to maxStatus bytes of UTF-8.
+func cut(status string) string {
+	status = strings.ToValidUTF8(status, "")
+	if len(status) <= maxStatus {
+		return status
+	}
+	end := maxStatus
+	for !utf8.RuneStart(status[end]) {
+		end--
+	}
+	return status[:end]
+}
