@@ -17,11 +17,13 @@ const maxBody = 1 << 20
 // answer is what WeChat decides on a call: an errcode, 0 for success, and the body that says so. No body means that the
 // call was never judged.
 type answer struct {
-	code int
-	body []byte
+	code    int
+	body    []byte
+	receipt *delivery // what WeChat pushes about an accepted send, nil for nothing
 }
 
-// errmsgs holds WeChat's wording where a report shows it (40001, 40125, 40164, 43101, 43108, 45009, 47003); the rest is ours.
+// errmsgs holds WeChat's wording where a report shows it (40001, 40125, 40163, 40164, 43101, 43108, 45009,
+// 45103, 47003); the rest is ours.
 var errmsgs = map[int]string{
 	-1:    "system error",
 	40001: "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken, more details at https://mmbizurl.cn/s/JtxxFh33r",
@@ -29,13 +31,19 @@ var errmsgs = map[int]string{
 	40003: "invalid openid",
 	40013: "invalid appid",
 	40014: "invalid access_token",
+	40029: "invalid code",
 	40037: "invalid template_id",
 	40125: "invalid appsecret",
+	40163: "code been used",
 	40164: "not in whitelist",
+	40226: "code blocked",
 	40243: "appsecret is frozen",
 	41001: "access_token missing",
 	41002: "appid missing",
 	41004: "appsecret missing",
+	41008: "missing code",
+	41028: "invalid form id",
+	41029: "form id has been used",
 	41030: "invalid page",
 	42001: "access_token expired",
 	43002: "require POST method",
@@ -43,8 +51,10 @@ var errmsgs = map[int]string{
 	43107: "subscribe message ability is blocked",
 	43108: "Cannot make concurrent calls to the same OpenID, please try again",
 	44002: "empty post data",
+	404:   "method not allowed",
 	45009: "reach max api daily quota limit",
 	45011: "api minute-quota reach limit, must slower, retry next minute",
+	45103: "This API has been unsupported",
 	45168: "content hits sensitive words",
 	47001: "data format error",
 	48001: "api unauthorized",
@@ -56,7 +66,7 @@ func refusal(now time.Time, api string, code int, caller string) answer {
 	switch {
 	case !ok:
 		msg = "refused by script"
-	case code == 40001 && api != APISubscribeSend:
+	case code == 40001 && takesSecret(api):
 		msg = "invalid credential" // here it means the secret, not a token
 	case code == 40164:
 		msg = fmt.Sprintf("invalid ip %s ipv6 ::ffff:%s, not in whitelist", caller, caller)
@@ -95,8 +105,17 @@ func acceptance(msgID int64, quoted bool) answer {
 }
 
 func writeAnswer(w http.ResponseWriter, body []byte) {
-	w.Header()["Content-Type"] = []string{"application/json; encoding=utf-8"}
+	announce(w, body)
 	_, _ = w.Write(body) // a client that left has no use for the error
+}
+
+// announce sets the headers of an answer. A call of another content type has set its own.
+func announce(w http.ResponseWriter, body []byte) {
+	h := w.Header()
+	if _, ok := h["Content-Type"]; !ok {
+		h["Content-Type"] = []string{"application/json; encoding=utf-8"}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 }
 
 // writePage answers with the page of the web server in front of WeChat's services.

@@ -10,18 +10,25 @@ import (
 
 // app is the state of one Mini Program. What cfg holds never changes; mu guards the rest.
 type app struct {
-	cfg       App
-	seed      int64
-	templates map[string]Template
+	cfg     App
+	seed    int64
+	courier *courier // has a mutex of its own, which may be taken while mu is held
 
-	mu      sync.Mutex
-	tokens  *tokenBook
-	faults  *faultPlan
-	scripts []Script // what is left of faults.source.Next
-	calls   map[string]*callState
-	users   users
-	flights map[string]int // sends in flight by openid
-	record  record
+	mu        sync.Mutex
+	templates map[string]Template
+	retired   bool
+	tokens    *tokenBook
+	faults    *faultPlan
+	scripts   []Script // what is left of faults.source.Next
+	calls     map[string]*callState
+	users     users
+	formIDs   formBook
+	codes     codeBook
+	target    *target // of the pushes, nil for none
+	receipts  Receipts
+	pushDice  *rand.PCG
+	flights   map[string]int // sends in flight by openid
+	record    record
 }
 
 // callState is what an app keeps for one API.
@@ -32,22 +39,25 @@ type callState struct {
 	tally tally
 }
 
-func newApp(cfg App, number int, seed int64, faults *faultPlan, quotas Quotas) *app {
+// newApp makes the state of an app that nobody else knows yet. s.mu is held, or s is not yet in use.
+func (s *Server) newApp(cfg App, number int) *app {
 	a := &app{
-		cfg: cfg, seed: seed,
+		cfg: cfg, seed: s.seed, courier: newCourier(s.pushes, s.now), retired: cfg.Retired,
 		templates: make(map[string]Template, len(cfg.Templates)),
 		tokens:    newTokenBook(number, time.Duration(cfg.TokenLifetime)),
 		calls:     map[string]*callState{},
 		users:     newUsers(cfg),
+		formIDs:   formBook{any: cfg.AnyFormID, ids: map[string]*formID{}},
+		codes:     codeBook{any: cfg.AnyCode, codes: map[string]*loginCode{}},
 		flights:   map[string]int{},
 	}
 	for _, t := range cfg.Templates {
 		a.templates[t.ID] = t
 	}
 	for _, api := range apis() {
-		a.calls[api] = &callState{quota: quotas[api]}
+		a.calls[api] = &callState{quota: s.quotas[api]}
 	}
-	a.setFaults(faults)
+	a.setFaults(s.faults)
 	a.restart()
 	return a
 }
@@ -55,6 +65,8 @@ func newApp(cfg App, number int, seed int64, faults *faultPlan, quotas Quotas) *
 // restart forgets what was received and begins the arrival numbers again. The caller holds mu, or is the only one yet.
 func (a *app) restart() {
 	a.record = newRecord()
+	a.courier.restart()
+	a.pushDice = newDice(a.seed, a.cfg.AppID, "push")
 	for api, c := range a.calls {
 		c.dice = newDice(a.seed, a.cfg.AppID, api)
 		c.meter = meter{}
@@ -84,8 +96,18 @@ type call struct {
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, c call) {
 	h, ans := c.app.admit(s.now, c)
 	pause(r.Context(), h.delay)
+	receipt := ans.receipt
+	if receipt != nil && (receipt.early || h.fault != "") { // a fault leaves no answer that could come before it
+		c.app.courier.post(*receipt)
+		receipt.await(r.Context(), s.pushes.timeout)
+		receipt = nil
+	}
 	c.app.depart(c.openid) // before the answer: its reader may send to this openid again at once
 	s.deliver(w, r, h.fault, ans)
+	if receipt != nil {
+		_ = http.NewResponseController(w).Flush() // a client that left has no use for the error
+		c.app.courier.post(*receipt)
+	}
 }
 
 // admit notes the arrival, chooses its fault and judges it.
@@ -93,7 +115,7 @@ func (a *app) admit(clock func() time.Time, c call) (hit, answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := clock()
-	if c.api == APISubscribeSend {
+	if isSend(c.api) {
 		a.record.arrive(c.id, now)
 	}
 	h := a.choose(c.api)
@@ -115,7 +137,7 @@ func (a *app) judge(c call, h hit, now time.Time) answer {
 		return answer{}
 	}
 	ans := c.judge(now)
-	if c.api == APISubscribeSend && ans.code == 0 {
+	if isSend(c.api) && ans.code == 0 {
 		a.record.accept(c.id)
 	}
 	return ans

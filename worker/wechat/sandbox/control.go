@@ -39,6 +39,15 @@ func (s *Server) controlRoutes() map[string]map[string]controlFunc {
 		"users":       {http.MethodPut: s.controlUser},
 		"quotas":      {http.MethodPut: s.controlQuotas},
 		"apps":        {http.MethodPost: s.controlAddApp},
+		"templates":   {http.MethodPut: s.controlTemplate},
+		"form-ids":    {http.MethodPut: s.controlFormID},
+		"retired":     {http.MethodPut: s.controlRetired},
+		"codes":       {http.MethodPut: s.controlCode, http.MethodPost: s.controlCode},
+		"callback":    {http.MethodPut: s.controlCallback},
+		"receipts":    {http.MethodPut: s.controlReceipts},
+		"events":      {http.MethodPost: s.controlEvent},
+
+		"users:answer": {http.MethodPost: s.controlAnswer},
 	}
 }
 

@@ -114,6 +114,52 @@ func TestControlRefusesBadInput(t *testing.T) {
 		{"POST", "apps", `{"app_id":"wx2","secret":"s","credits":-1}`, 400, "credits"},
 		{"POST", "apps", `{"app_id":"wx2","secret":"s","token_lifetime":"10ms"}`, 400, "token_lifetime"},
 		{"POST", "apps", `{"x":1}`, 400, "unknown field"},
+		{"POST", "apps", `{"app_id":"wx2","secret":"s","credits":1,"consent_needed":true}`, 400, "credits, consent_needed"},
+		{"POST", "apps", `{"app_id":"wx2","secret":"s","callback":{"url":"ftp://x","token":"t"}}`, 400, "app wx2: callback.url: must be"},
+		{"PUT", "users", `{"app":"wxtest","openid":"o","template_id":"T","high_risk":true}`, 400, "high_risk: holds for the whole user"},
+		{"PUT", "templates", `{"app":"wxnone","template_id":"T","keys":["thing1"]}`, 404, "unknown app"},
+		{"PUT", "templates", `{"app":"wxtest","keys":["thing1"]}`, 400, "template_id: must not be empty"},
+		{"PUT", "templates", `{"app":"wxtest","template_id":"T"}`, 400, "keys: must not be empty"},
+		{"PUT", "templates", `{"app":"wxtest","template_id":"T","keys":["thing1"],"type":1}`, 400, "type: must be 2 (one-time) or 3"},
+		{"PUT", "templates", `{"app":"wxtest","template_id":"T","keys":["thing1"],"enums":{"x":["y"]}}`, 400, "enums: has a key"},
+		{"PUT", "form-ids", `{"app":"wxnone","openid":"o","form_id":"f"}`, 404, "unknown app"},
+		{"PUT", "form-ids", `{"app":"wxtest","form_id":"f"}`, 400, "openid: must not be empty"},
+		{"PUT", "form-ids", `{"app":"wxtest","openid":"o"}`, 400, "form_id: must not be empty"},
+		{"PUT", "form-ids", `{"app":"wxtest","openid":"o","form_id":"f","uses":-1}`, 400, "uses: must not be negative"},
+		{"PUT", "form-ids", `{"app":"wxtest","openid":"o","form_id":"f","expires_in":7}`, 400, "a duration is text"},
+		{"PUT", "retired", `{"app":"wxnone"}`, 404, "unknown app"},
+		{"PUT", "retired", `{"app":"wxtest","retired":1}`, 400, "body: "},
+		{"PUT", "codes", `{"app":"wxtest","openid":"o"}`, 400, "code: must not be empty, POST makes one"},
+		{"POST", "codes", `{"app":"wxtest"}`, 400, "openid: must not be empty"},
+		{"POST", "codes", `{"openid":"o"}`, 404, "unknown app"},
+		{"PUT", "callback", `{"app":"wxnone"}`, 404, "unknown app"},
+		{"PUT", "callback", `{"app":"wxtest","url":"/wechat","token":"t"}`, 400, "url: must be an http or https URL"},
+		{"PUT", "callback", `{"app":"wxtest","url":"http://localhost"}`, 400, "token: must not be empty"},
+		{"PUT", "callback", `{"app":"wxtest","url":"http://localhost","token":"t","mode":"aes"}`, 400, "mode: must be plain, compatible or safe"},
+		{"PUT", "callback", `{"app":"wxtest","url":"http://localhost","token":"t","format":"yaml"}`, 400, "format: must be json or xml"},
+		{"PUT", "callback", `{"app":"wxtest","url":"http://localhost","token":"t","mode":"safe"}`, 400, "aes_key: "},
+		{"PUT", "receipts", `{"app":"wxnone"}`, 404, "unknown app"},
+		{"PUT", "receipts", `{"app":"wxtest","mode":"lost"}`, 400, "mode: must be deliver, fail or off"},
+		{"PUT", "receipts", `{"app":"wxtest","error_code":"x"}`, 400, "body: "},
+		{"PUT", "receipts", `{"app":"wxtest","error_code":1.5}`, 400, "error_code: must be a whole number"},
+		{"PUT", "receipts", `{"app":"wxtest","repeat":101}`, 400, "repeat: must lie between 0 and 100"},
+		{"PUT", "receipts", `{"app":"wxtest","delay":"-1s"}`, 400, "delay: must lie between"},
+		{"POST", "users:answer", `{"app":"wxnone","openid":"o","results":{"TPL1":"accept"}}`, 404, "unknown app"},
+		{"POST", "users:answer", `{"app":"wxtest","results":{"TPL1":"accept"}}`, 400, "openid: must not be empty"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o"}`, 400, "results: must not be empty"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL1":"ban"}}`, 400, "results: must be accept or reject"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL9":"accept"}}`, 400, "results: has a template"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL1":"accept"},"event":"change"}`, 400, "only refusals"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL1":"accept"},"event":"sent"}`, 400, "event: must be popup or change"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL1":"accept"},"time":-1}`, 400, "time: must not be negative"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","results":{"TPL1":"accept"},"repeat":101}`, 400, "repeat: must lie between"},
+		{"POST", "users:answer", `{"app":"wxtest","openid":"o","answers":[{"openid":"o","results":{"TPL1":"accept"}}]}`, 400, "answers: excludes"},
+		{"POST", "events", `{"app":"wxnone","event":"e","openid":"o"}`, 404, "unknown app"},
+		{"POST", "events", `{"app":"wxtest","event":"a b","openid":"o"}`, 400, "event: must be"},
+		{"POST", "events", `{"app":"wxtest","event":"e"}`, 400, "openid: must not be empty"},
+		{"POST", "events", `{"app":"wxtest","event":"e","openid":"o","body":[]}`, 400, "body: must be an object"},
+		{"POST", "events", `{"app":"wxtest","event":"e","openid":"o","body":{"a":[{"<":1}]}}`, 400, "body: a field name"},
+		{"POST", "events", `{"app":"wxtest","event":"e","openid":"o"}`, 400, "callback: none is set"},
 	} {
 		status, text := b.ask(tc.method, tc.path, tc.body)
 		var e struct{ Error string }
@@ -145,7 +191,7 @@ func TestHelpTellsTheTruth(t *testing.T) {
 		b.must(method, path, strings.Trim(body, "'"))
 		ran++
 	}
-	if ran != 9 {
+	if ran != 15 {
 		t.Errorf("%d examples ran", ran)
 	}
 }

@@ -1,9 +1,17 @@
 // Package sandbox is WeChat as a server: for tests, for `wxnotify dev`, for load and for other teams who want to see how
 // their side behaves when WeChat does not.
 //
-// It serves three of WeChat's calls, GET /cgi-bin/token, POST /cgi-bin/stable_token and POST
-// /cgi-bin/message/subscribe/send, and a control API under /_sandbox/ (GET /_sandbox/ prints its help). It misbehaves when
-// told to, the same way for the same seed, and reports what it received.
+// It serves six of WeChat's calls:
+//
+//	GET  /cgi-bin/token                        a token, classic
+//	POST /cgi-bin/stable_token                 a token, stable
+//	POST /cgi-bin/message/subscribe/send       a subscribe message
+//	POST /cgi-bin/message/wxopen/template/send a template message, with a form id
+//	GET  /sns/jscode2session                   a login code for an openid
+//	GET  /wxaapi/newtmpl/gettemplate           the templates of the app
+//
+// and a control API under /_sandbox/ (GET /_sandbox/ prints its help). It pushes events to a callback URL as WeChat does.
+// It misbehaves when told to, the same way for the same seed, and reports what it received.
 //
 // # One call
 //
@@ -12,10 +20,13 @@
 //	        ─→ judged: the checks below, in order       (skipped by faults that stop a request before it is processed)
 //	        ─→ latency, during which a send is "in flight" for its openid
 //	        ─→ answer, or what the fault makes of it
+//	        ─→ the receipt of an accepted subscribe message is pushed
 //
-// A send is judged in this order: access_token (41001, 40014, 42001, 40001), method (43002), body (44002, 47001), touser
+// A subscribe message is judged in this order: access_token (41001, 40014, 42001, 40001), method (43002), body (44002, 47001), touser
 // (40003), template_id (40037), page (41030), miniprogram_state and lang (47001), data (47003), blocked template (43107),
 // subscription (43101), another send to this openid in flight (43108), sensitive words (45168), quotas (45011, 45009).
+// A template message: access_token, method, body, retired (45103), touser, template_id, page, form id (41028, 41029),
+// in flight, quotas. A login code: appid and secret as for a token, js_code (41008, 40029, 40163), user (40226), quotas.
 // Judging and recording are one step under the app's lock: a message counted as accepted is accepted whatever becomes of
 // the answer.
 //
@@ -26,6 +37,23 @@
 // seconds until its last five minutes, then a new one while the old one works to its end; the two kinds never touch each
 // other; force_refresh works 20 times a day and not twice within 30 seconds. & < > may come escaped as \u0026 and so on.
 // msgid is a number above 2^53. POSTs without Content-Length get an HTTP 412 page.
+//
+// A one-time subscription allows one message for each acceptance, a long-term one any number until it is refused. A form
+// id is its user's alone, is valid for seven days and allows one message, or as many as were said. A login code is
+// exchanged once within five minutes.
+//
+// # Pushes
+//
+// With a Callback every accepted subscribe message is followed by its subscribe_msg_sent_event, and every answer of a user
+// (Server.Answer) by its popup or change event; Server.PushEvent pushes any other. Pushes are signed with the callback
+// token and, in safe and compatible mode, sealed. A list of one item is an object in JSON; numbers come as JSON numbers or as
+// texts, by the seed. A push that is not answered 200 within five seconds is tried again, three times in all; an answer
+// other than success or nothing fails it. A message whose answer a fault takes away has its receipt pushed all the same,
+// before the fault acts, which may be a hang.
+//
+// Of each app 32 deliveries are under way at a time and 65 536 pushes wait; what comes beyond is dropped and counted. The
+// events of one Answer are pushed one after another, all else side by side. A delay is waited for in a delivery's place, so
+// 32 that wait hold up those behind them.
 //
 // # Assumptions, where WeChat's documentation is silent or contradicts itself
 //
@@ -38,20 +66,35 @@
 //     a body without data; 47003 for a key the template does not have.
 //   - Quotas are counted in calendar seconds and minutes, and in days that begin at midnight in China (UTC+8). A call that fails an
 //     earlier check is not counted, nor is the refused call itself. A per-second quota answers 45011 as the per-minute one.
-//   - A failed send consumes no credit.
+//   - A failed send consumes no credit, form id or login code.
+//   - A refusal in the dialog takes away the one-time credits earned before, as one in the message's menu does.
+//   - Each answer of a user has a CreateTime at least a second after the one before, unless a time is given.
+//   - From a user's first answer about a template on, their credits for it are counted: if they were without end, one
+//     acceptance then allows one message.
+//   - App.Credits does not hold for long-term templates: those are open to whoever has not refused, or with ConsentNeeded
+//     to whoever has accepted.
+//   - Template messages: data is not judged beyond its form, nor is emphasis_keyword; concurrent ones to one openid, of either kind, are
+//     answered 43108; the answer has no msgid, and no event is pushed about them. A form id both used up and
+//     expired is answered 41029. Both kinds of message share one list of templates.
+//   - jscode2session: a missing js_code is answered 41008; no minute quota unless one is set; no unionid.
+//   - gettemplate: errcode 404 for another method, 300 calls a day.
+//   - A push is tried again after a third of the five seconds. Redirects are not followed. Receipts come at once unless delayed.
+//   - What a failed receipt says: WeChat lists no values, here they are error code 1 and the text "failed".
 //   - The rules of each data type (20 characters for thing and so on) are not applied, only that values are neither empty
 //     nor hold control characters. JSON member names are matched as encoding/json does, without regard to case.
 //
 // # What the report shows
 //
-// Reports never hold a token, a secret or an openid. A message is named by the value of the app's IDKey in its data or,
+// Reports never hold a token, a secret, a session_key or an openid. A message is named by the value of the app's IDKey in its data or,
 // without one, by a hash of touser, template_id and data. Only the names of messages accepted more than once are
 // always listed; all of them, with their counts and first arrival, with ?ids=1. Memory is bounded: for each app 2 000 000 arrival times,
-// 1 048 576 messages and as many users; what came beyond is counted as not kept. Reset empties the report, the
-// quota counts and the arrival numbers the faults go by; apps, tokens, users, quotas and faults stay.
+// 1 048 576 messages, which beyond that are counted as not kept, and as many users, subscriptions, form ids and login
+// codes, which beyond that are refused (-1 where WeChat's call would need one more). Reset empties the report, the quota counts
+// and the arrival numbers the faults go by; apps, tokens, users, templates, form ids, codes, quotas and faults stay.
 //
 // # Being away
 //
 // "down" in the faults acts on connections that were accepted. A connection that is refused as such (nothing
-// listens) is had by Running.Shutdown and a later Start on the same address, which keeps all state, or by stopping the process.
+// listens) is had by Running.Shutdown and a later Start on the same address, which keeps all state but the pushes that
+// waited, or by stopping the process.
 package sandbox

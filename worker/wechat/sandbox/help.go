@@ -4,15 +4,28 @@ package sandbox
 const help = `WeChat sandbox. Set your client's WeChat base URL to this server. Served as WeChat does:
 
   GET  /cgi-bin/token            POST /cgi-bin/stable_token            POST /cgi-bin/message/subscribe/send
+  GET  /sns/jscode2session       GET  /wxaapi/newtmpl/gettemplate      POST /cgi-bin/message/wxopen/template/send
 
 Control API: JSON in, JSON out, errors as {"error": "..."}. "app" may be left out where it says [app]: every app.
 
 GET  /_sandbox/report            what was received, by call and by app; ?ids=1 adds every message
-POST /_sandbox/reset             forget what was received; apps, tokens, users, quotas and faults stay
+POST /_sandbox/reset             forget what was received; apps, tokens, users and all settings stay
 GET  /_sandbox/faults?app=APPID  the faults of an app; without app, those last set for every app
 PUT  /_sandbox/faults            replace the faults [app]
 POST /_sandbox/tokens:kill       end the working tokens now: 40001 afterwards [app]; mode stable, classic or absent
-PUT  /_sandbox/users             what one user allows: credits, refused, or nothing to clear; template_id for one template
+PUT  /_sandbox/users             what one user allows: credits, refused, or nothing to clear; template_id for one template;
+                                 high_risk makes logins answer 40226
+POST /_sandbox/users:answer      a user answers: results {template: accept or reject}, event popup or change, time; or several
+                                 in "answers"; their events are pushed, with repeat, shuffle, or "push":false not at all
+PUT  /_sandbox/templates         add or replace a template; type 2 one-time, 3 long-term
+PUT  /_sandbox/form-ids          make a form id known: openid, form_id, uses (1), expires_in ("168h"), used
+PUT  /_sandbox/retired           whether every template message is answered 45103
+PUT  /_sandbox/codes             make a login code known: openid, code, expires_in ("5m"); POST makes a code and answers it
+PUT  /_sandbox/callback          where events are pushed: url (empty: nowhere), token, aes_key, mode plain, compatible or
+                                 safe, format json or xml
+PUT  /_sandbox/receipts          what is pushed about subscribe messages: mode deliver, fail or off, error_code,
+                                 error_status, before_answer, repeat, delay
+POST /_sandbox/events            push any event: event, openid, body with its own fields
 PUT  /_sandbox/quotas            replace the quotas [app]; 0 or absent is no limit, a call not named has WeChat's own
 POST /_sandbox/apps              add an app
 
@@ -30,6 +43,12 @@ Examples
   curl -X PUT localhost:8082/_sandbox/faults -d '{"down":"unavailable"}'
   curl -X PUT localhost:8082/_sandbox/faults -d '{}'
   curl -X PUT localhost:8082/_sandbox/users -d '{"app":"wx1","openid":"o1","template_id":"T","credits":2}'
+  curl -X POST localhost:8082/_sandbox/users:answer -d '{"app":"wx1","openid":"o1","results":{"T":"accept"}}'
+  curl -X PUT localhost:8082/_sandbox/form-ids -d '{"app":"wx1","openid":"o1","form_id":"f1","uses":3}'
+  curl -X POST localhost:8082/_sandbox/codes -d '{"app":"wx1","openid":"o1"}'
+  curl -X PUT localhost:8082/_sandbox/templates -d '{"app":"wx1","template_id":"L","keys":["thing1"],"type":3}'
+  curl -X PUT localhost:8082/_sandbox/callback -d '{"app":"wx1","url":"http://localhost:8080/wechat/wx1","token":"t"}'
+  curl -X PUT localhost:8082/_sandbox/receipts -d '{"app":"wx1","mode":"fail","delay":"2s"}'
   curl -X PUT localhost:8082/_sandbox/quotas -d '{"calls":{"subscribe_send":{"per_second":50,"per_day":1000}}}'
   curl -X POST localhost:8082/_sandbox/tokens:kill -d '{"app":"wx1","mode":"stable"}'
   curl localhost:8082/_sandbox/report?ids=1

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -39,8 +38,8 @@ func cut() { panic(http.ErrAbortHandler) }
 
 // writeHalf announces the whole body and sends half of it.
 func writeHalf(w http.ResponseWriter, body []byte) {
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	writeAnswer(w, body[:len(body)/2])
+	announce(w, body)
+	_, _ = w.Write(body[:len(body)/2])        // a client that left has no use for the error
 	_ = http.NewResponseController(w).Flush() // a client that left has no use for the error
 }
 

@@ -11,6 +11,7 @@ import (
 
 // Running is a sandbox that listens.
 type Running struct {
+	sandbox  *Server
 	server   *http.Server
 	listener net.Listener
 	leave    context.CancelFunc // ends latencies and hangs
@@ -26,7 +27,8 @@ func (s *Server) Start(addr string) (*Running, error) {
 		return nil, fmt.Errorf("sandbox: listen: %w", err)
 	}
 	ctx, leave := context.WithCancel(context.Background())
-	r := &Running{listener: l, leave: leave, done: make(chan struct{}), server: &http.Server{
+	s.pushes.open()
+	r := &Running{sandbox: s, listener: l, leave: leave, done: make(chan struct{}), server: &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
@@ -55,7 +57,7 @@ func (r *Running) Wait() error {
 }
 
 // Shutdown stops listening, ends hanging answers at once and waits for the others until ctx ends; then it cuts what is
-// left. It may be called more than once.
+// left and ends the sandbox's pushes, as Close does. It may be called more than once.
 func (r *Running) Shutdown(ctx context.Context) error {
 	r.leave()
 	err := r.server.Shutdown(ctx)
@@ -63,5 +65,6 @@ func (r *Running) Shutdown(ctx context.Context) error {
 		_ = r.server.Close() // it reports only what Shutdown has reported
 		err = fmt.Errorf("sandbox: shutdown: %w", err)
 	}
+	r.sandbox.Close()
 	return errors.Join(err, r.Wait())
 }

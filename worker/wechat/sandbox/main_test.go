@@ -74,10 +74,11 @@ func setup(t *testing.T, change func(*App)) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.Close)
 	return &bundle{T: t, s: s, clock: c}
 }
 
-// reply is any answer of the three calls.
+// reply is any answer of WeChat's calls.
 type reply struct {
 	Errcode     int         `json:"errcode"`
 	Errmsg      string      `json:"errmsg"`

@@ -17,12 +17,15 @@ type Quota struct {
 type Quotas map[string]Quota
 
 // defaultQuotas are WeChat's: 2 000 classic tokens a day (official for official accounts, reported for Mini Programs), the
-// documented limits of stable_token, and the sends of an app without payment ability.
+// documented limits of stable_token, the sends of an app without payment ability, and 300 reads of the templates a day
+// (reported for a sister call). The minute quota of jscode2session is not published.
 func defaultQuotas() Quotas {
 	return Quotas{
 		APIToken:         {PerDay: 2000},
 		APIStableToken:   {PerMinute: 10_000, PerDay: 500_000},
 		APISubscribeSend: {PerDay: 10_000_000},
+		APITemplateSend:  {PerDay: 1_000_000},
+		APIGetTemplates:  {PerDay: 300},
 	}
 }
 

@@ -25,7 +25,7 @@ type CallReport struct {
 // AppReport is what one app received.
 type AppReport struct {
 	Calls map[string]CallReport `json:"calls"`
-	// Arrivals counts the sends that arrived, Accepted those that were accepted.
+	// Arrivals counts the sends that arrived, of subscribe and of template messages, Accepted those that were accepted.
 	Arrivals int64 `json:"arrivals"`
 	Accepted int64 `json:"accepted"`
 	// Messages counts the different messages among all sends, AcceptedMessages those accepted at least once.
@@ -44,6 +44,10 @@ type AppReport struct {
 	// need single arrivals or messages are incomplete.
 	ArrivalsNotKept int64 `json:"arrivals_not_kept"`
 	MessagesNotKept int64 `json:"messages_not_kept"`
+	// Pushes counts what was pushed, by event. PushesDropped counts what was not, because too much waited or the sandbox
+	// went away.
+	Pushes        map[string]PushReport `json:"pushes"`
+	PushesDropped int64                 `json:"pushes_dropped"`
 
 	// By message, on request only: sends received, sends accepted, first arrival in Unix nanoseconds.
 	ReceivedByID  map[string]int64 `json:"received_by_id,omitempty"`
@@ -183,6 +187,7 @@ func (a *app) snapshot(ids bool, total map[string]CallReport) (AppReport, []int6
 		c.tally.addTo(r.Calls, api)
 		c.tally.addTo(total, api)
 	}
+	r.Pushes, r.PushesDropped = a.courier.report()
 	r.addMessages(rec.messages, ids)
 	return r, rec.arrivals
 }

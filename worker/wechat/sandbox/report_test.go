@@ -27,7 +27,9 @@ func TestConcurrentSendsToOneOpenID(t *testing.T) {
 			t.Errorf("%s %v, want %s", text, err, tc.want)
 		}
 	}
-	cancel() // the client leaves: that ends the flight
+	n.setForm(FormID{ID: "f1"})
+	n.wantCode(n.sendForm(n.token, formBody("f1")), 43108) // the two kinds of message share the turn
+	cancel()                                               // the client leaves: that ends the flight
 	first.Wait()
 	n.eventually("the first send has left", func() bool {
 		_, text, err := n.post(context.Background(), sendBody("n4"))

@@ -17,7 +17,7 @@ import (
 // maxIDLength bounds, in bytes, a data value that names a message; a longer one is replaced by the hash.
 const maxIDLength = 128
 
-// message is the body of a send.
+// message is the body of a send. A subscribe message has no use for the last two, a template message for the two before.
 type message struct {
 	ToUser           string               `json:"touser"`
 	TemplateID       string               `json:"template_id"`
@@ -25,28 +25,42 @@ type message struct {
 	Data             map[string]dataValue `json:"data"`
 	MiniprogramState string               `json:"miniprogram_state"`
 	Lang             string               `json:"lang"`
+	FormID           string               `json:"form_id"`
+	EmphasisKeyword  string               `json:"emphasis_keyword"`
 }
 
 type dataValue struct {
 	Value string `json:"value"`
 }
 
-// serveSend answers POST /cgi-bin/message/subscribe/send.
-func (s *Server) serveSend(w http.ResponseWriter, r *http.Request) {
+// judgeFunc decides on a readable send that has a working token. The app's mutex is held.
+type judgeFunc func(c call, m message, now time.Time) answer
+
+// serveSend answers POST /cgi-bin/message/subscribe/send and POST /cgi-bin/message/wxopen/template/send.
+func (s *Server) serveSend(w http.ResponseWriter, r *http.Request, api string, judge judgeFunc) {
 	token := r.URL.Query().Get("access_token")
 	a := s.appByToken(token)
 	body, status := readBody(r)
 	if status != 0 {
-		a.page(APISubscribeSend, status)
+		a.page(api, status)
 		writePage(w, status)
 		return
 	}
 	msg, problem := parseMessage(r.Method, body)
-	c := call{api: APISubscribeSend, app: a, caller: callerOf(r)}
+	c := call{api: api, app: a, caller: callerOf(r)}
 	if problem == 0 {
 		c.openid, c.id = msg.ToUser, msg.name(a.cfg.IDKey)
 	}
-	c.judge = func(now time.Time) answer { return s.judgeSend(c, token, msg, problem, now) }
+	c.judge = func(now time.Time) answer {
+		code := a.tokens.check(token, now)
+		if code == 0 {
+			code = problem
+		}
+		if code != 0 {
+			return refusal(now, api, code, c.caller)
+		}
+		return judge(c, msg, now)
+	}
 	s.handle(w, r, c)
 }
 
@@ -64,15 +78,12 @@ func parseMessage(method string, body []byte) (message, int) {
 	return m, 0
 }
 
-// judgeSend decides on a send as WeChat does. The app's mutex is held.
-func (s *Server) judgeSend(c call, token string, m message, problem int, now time.Time) answer {
+// judgeSubscribe decides on a subscribe message.
+func (s *Server) judgeSubscribe(c call, m message, now time.Time) answer {
 	a := c.app
-	code := a.tokens.check(token, now)
+	code := a.checkTarget(m)
 	if code == 0 {
-		code = problem
-	}
-	if code == 0 {
-		code = a.checkTarget(m)
+		code = checkWording(m)
 	}
 	if code != 0 {
 		return refusal(now, c.api, code, c.caller)
@@ -84,8 +95,42 @@ func (s *Server) judgeSend(c call, token string, m message, problem int, now tim
 	if code != 0 {
 		return refusal(now, c.api, code, c.caller)
 	}
-	allowed.spend()
-	return acceptance(s.msgID.Add(1), a.cfg.MsgIDString)
+	if !a.longTerm(m.TemplateID) {
+		allowed.spend()
+	}
+	id := s.msgID.Add(1)
+	ans := acceptance(id, a.cfg.MsgIDString)
+	ans.receipt = a.receipt(m, id, now)
+	return ans
+}
+
+// judgeTemplate decides on a template message.
+func (s *Server) judgeTemplate(c call, m message, now time.Time) answer {
+	a := c.app
+	form, code := a.checkForm(m, now)
+	if code == 0 && a.flights[m.ToUser] > 0 {
+		code = 43108
+	}
+	if code == 0 {
+		state := a.calls[c.api]
+		code = state.meter.take(now, state.quota)
+	}
+	if code != 0 {
+		return refusal(now, c.api, code, c.caller)
+	}
+	form.left--
+	return answer{body: []byte(`{"errcode":0,"errmsg":"ok"}`)}
+}
+
+// checkForm judges all of a template message that its sender can know, and returns the form id to be used.
+func (a *app) checkForm(m message, now time.Time) (*formID, int) {
+	if a.retired {
+		return nil, 45103
+	}
+	if code := a.checkTarget(m); code != 0 {
+		return nil, code
+	}
+	return a.formIDs.find(m.FormID, m.ToUser, now)
 }
 
 // anyTemplate tells whether a template is accepted without being known, and so with any keys.
@@ -94,7 +139,7 @@ func (a *app) anyTemplate(id string) bool {
 	return !known && id != "" && a.cfg.AllowAnyTemplate
 }
 
-// checkTarget judges everything but the data: whom, which template, which page, in which state and language.
+// checkTarget judges whom, which template and which page.
 func (a *app) checkTarget(m message) int {
 	_, known := a.templates[m.TemplateID]
 	page, _, _ := strings.Cut(m.Page, "?")
@@ -105,6 +150,13 @@ func (a *app) checkTarget(m message) int {
 		return 40037
 	case page != "" && len(a.cfg.Pages) > 0 && !slices.Contains(a.cfg.Pages, page):
 		return 41030
+	}
+	return 0
+}
+
+// checkWording judges what only a subscribe message has: a state, a language, and data that must not be missing.
+func checkWording(m message) int {
+	switch {
 	case !oneOf(m.MiniprogramState, "", "developer", "trial", "formal"),
 		!oneOf(m.Lang, "", "zh_CN", "en_US", "zh_HK", "zh_TW"),
 		m.Data == nil:
@@ -143,7 +195,7 @@ func (a *app) checkDelivery(m message, now time.Time) (allowed *consent, code in
 	if a.templates[m.TemplateID].Blocked {
 		return nil, 43107
 	}
-	allowed = a.users.consent(m.ToUser, m.TemplateID)
+	allowed = a.users.consent(m.ToUser, m.TemplateID, a.longTerm(m.TemplateID))
 	switch {
 	case allowed == nil: // no room for more subscriptions
 		return nil, -1

@@ -16,10 +16,23 @@ const (
 	APIToken         = "token"
 	APIStableToken   = "stable_token"
 	APISubscribeSend = "subscribe_send"
+	APITemplateSend  = "template_send"
+	APICodeToSession = "code_to_session"
+	APIGetTemplates  = "get_templates"
 )
 
 // apis lists every call in the order the help names them.
-func apis() []string { return []string{APIToken, APIStableToken, APISubscribeSend} }
+func apis() []string {
+	return []string{APIToken, APIStableToken, APISubscribeSend, APITemplateSend, APICodeToSession, APIGetTemplates}
+}
+
+// isSend tells whether a call sends a message to a user.
+func isSend(api string) bool { return api == APISubscribeSend || api == APITemplateSend }
+
+// takesSecret tells whether a call is made with the app's secret rather than with a token.
+func takesSecret(api string) bool {
+	return api == APIToken || api == APIStableToken || api == APICodeToSession
+}
 
 // defaultHangLimit bounds a hanging answer whose client never leaves.
 const defaultHangLimit = time.Minute
@@ -37,6 +50,8 @@ type Config struct {
 	Now func() time.Time
 	// HangLimit ends a hanging answer whose client does not leave. Default one minute.
 	HangLimit time.Duration
+	// PushTimeout is how long a push waits for its answer. Default five seconds, as WeChat's.
+	PushTimeout time.Duration
 }
 
 // App is one Mini Program the sandbox plays the server of. Its slices must not be changed once it was handed over.
@@ -54,23 +69,24 @@ type App struct {
 	Pages []string `json:"pages,omitempty"`
 	// SensitiveWords in a data value are answered 45168.
 	SensitiveWords []string `json:"sensitive_words,omitempty"`
-	// Credits is how many messages every user allows for each template at first. 0: without end.
+	// Credits is how many messages every user allows for each one-time template at first. 0: without end.
 	Credits int64 `json:"credits,omitempty"`
+	// ConsentNeeded makes every send answer 43101 until its user has accepted the template. It excludes Credits.
+	ConsentNeeded bool `json:"consent_needed,omitempty"`
+	// AnyFormID takes a form id that was never made known as a fresh one of the user it is sent with.
+	AnyFormID bool `json:"any_form_id,omitempty"`
+	// AnyCode exchanges a login code that was never made known, once, for an openid derived from it.
+	AnyCode bool `json:"any_code,omitempty"`
+	// Retired makes every template message answer 45103, as WeChat does since 2020.
+	Retired bool `json:"retired,omitempty"`
+	// Callback is where events are pushed to. Without a URL nothing is pushed.
+	Callback Callback `json:"callback,omitzero"`
 	// IDKey is the data key whose value names a message in the report. Empty: a hash of the message does.
 	IDKey string `json:"id_key,omitempty"`
 	// MsgIDString answers msgid as a JSON string instead of a number.
 	MsgIDString bool `json:"msgid_string,omitempty"`
 	// TokenLifetime is the life of a token, at least one second. Default 7200s, as WeChat's.
 	TokenLifetime Duration `json:"token_lifetime,omitempty"`
-}
-
-// Template is a message template of an app.
-type Template struct {
-	ID string `json:"template_id"`
-	// Keys are its placeholders, such as thing1; a send must fill these and no others.
-	Keys []string `json:"keys"`
-	// Blocked makes WeChat refuse every send of it with 43107.
-	Blocked bool `json:"blocked,omitempty"`
 }
 
 // Server is the sandbox. It implements http.Handler and is safe for concurrent use.
@@ -86,6 +102,8 @@ type Server struct {
 	apps   []*app
 	faults *faultPlan // what an app added later starts with
 	quotas Quotas     // likewise
+	pushes *office
+
 	// stranger takes the calls that belong to no known app, so that they are counted and disturbed like the others.
 	stranger *app
 }
@@ -95,6 +113,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		now: cfg.Now, hangLimit: cfg.HangLimit, seed: cfg.Seed,
 		byID: map[string]*app{}, faults: &faultPlan{}, quotas: defaultQuotas(),
+		pushes: newOffice(cfg.PushTimeout),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -104,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.msgID.Store(time.Now().UnixNano()) // above 2^53, and not repeated by a sandbox started later
 	s.control = s.controlRoutes()
-	s.stranger = newApp(App{}, 0, s.seed, s.faults, s.quotas)
+	s.stranger = s.newApp(App{}, 0)
 	for _, a := range cfg.Apps {
 		if err := s.AddApp(a); err != nil {
 			return nil, err
@@ -118,12 +137,17 @@ func (s *Server) AddApp(cfg App) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
+	target, err := cfg.Callback.target(cfg.AppID)
+	if err != nil {
+		return fmt.Errorf("sandbox: app %s: callback.%w", cfg.AppID, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.byID[cfg.AppID]; ok {
 		return fmt.Errorf("sandbox: app %s: already there", cfg.AppID)
 	}
-	a := newApp(cfg, len(s.apps)+1, s.seed, s.faults, s.quotas)
+	a := s.newApp(cfg, len(s.apps)+1)
+	a.target = target
 	s.byID[cfg.AppID] = a
 	s.apps = append(s.apps, a)
 	return nil
@@ -137,12 +161,16 @@ func (a App) validate() error {
 		return fmt.Errorf("sandbox: app %s: secret: must not be empty", a.AppID)
 	case a.Credits < 0:
 		return fmt.Errorf("sandbox: app %s: credits: must not be negative", a.AppID)
+	case a.Credits > 0 && a.ConsentNeeded:
+		return fmt.Errorf("sandbox: app %s: credits, consent_needed: only one may be given", a.AppID)
+	case len(a.Templates) > maxTemplates:
+		return fmt.Errorf("sandbox: app %s: templates: must be at most %d", a.AppID, maxTemplates)
 	case a.TokenLifetime != 0 && time.Duration(a.TokenLifetime) < time.Second:
 		return fmt.Errorf("sandbox: app %s: token_lifetime: must be at least 1s", a.AppID)
 	}
 	for i, t := range a.Templates {
-		if t.ID == "" || len(t.Keys) == 0 {
-			return fmt.Errorf("sandbox: app %s: templates[%d]: template_id and keys must not be empty", a.AppID, i)
+		if err := t.validate(); err != nil {
+			return fmt.Errorf("sandbox: app %s: templates[%d].%w", a.AppID, i, err)
 		}
 	}
 	return nil
@@ -152,11 +180,17 @@ func (a App) validate() error {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/cgi-bin/message/subscribe/send":
-		s.serveSend(w, r)
+		s.serveSend(w, r, APISubscribeSend, s.judgeSubscribe)
+	case "/cgi-bin/message/wxopen/template/send":
+		s.serveSend(w, r, APITemplateSend, s.judgeTemplate)
 	case "/cgi-bin/token":
 		s.serveToken(w, r)
 	case "/cgi-bin/stable_token":
 		s.serveStableToken(w, r)
+	case "/sns/jscode2session":
+		s.serveCodeToSession(w, r)
+	case "/wxaapi/newtmpl/gettemplate":
+		s.serveGetTemplates(w, r)
 	default:
 		if strings.HasPrefix(r.URL.Path, controlPrefix) {
 			s.serveControl(w, r)
@@ -186,6 +220,15 @@ func (s *Server) appByToken(token string) *app {
 		return s.stranger
 	}
 	return s.apps[n-1]
+}
+
+// known returns the app of that AppID.
+func (s *Server) known(appID string) (*app, error) {
+	a := s.appByID(appID)
+	if a == s.stranger {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownApp, appID)
+	}
+	return a, nil
 }
 
 // chosen returns the app of that AppID or, for an empty one, every app and the stranger. s.mu is held.

@@ -53,7 +53,7 @@ func (s *Server) serveStableToken(w http.ResponseWriter, r *http.Request) {
 func (s *Server) handleGrant(w http.ResponseWriter, r *http.Request, api string, req grantRequest, problem int) {
 	c := call{api: api, app: s.appByID(req.AppID), caller: callerOf(r)}
 	if problem == 0 {
-		problem = s.checkGrant(c.app, req) // here, because it takes the server's lock, which comes before the app's
+		problem = s.checkGrant(c.app, req, "client_credential") // here, because it takes the server's lock, which comes before the app's
 	}
 	c.judge = func(now time.Time) answer {
 		cred, code := c.app.grant(api, req.ForceRefresh, problem, now)
@@ -98,10 +98,10 @@ func granted(c *credential, now time.Time) answer {
 	return answer{body: append(b, '}')}
 }
 
-// checkGrant returns the errcode of the first thing wrong with a token request, 0 for none.
-func (s *Server) checkGrant(a *app, req grantRequest) int {
+// checkGrant returns the errcode of the first thing wrong with who asks for a token or a session, 0 for none.
+func (s *Server) checkGrant(a *app, req grantRequest, grantType string) int {
 	switch {
-	case req.GrantType != "client_credential":
+	case req.GrantType != grantType:
 		return 40002
 	case req.AppID == "":
 		return 41002

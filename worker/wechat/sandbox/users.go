@@ -15,8 +15,11 @@ type User struct {
 	TemplateID string `json:"template_id,omitempty"`
 	// Refused makes every send answer 43101.
 	Refused bool `json:"refused,omitempty"`
-	// Credits is how many more sends the user allows. Absent: as many as the app's Credits say from now on.
+	// Credits is how many more sends the user allows. Absent: as many as the app's Credits say from now on. A long-term
+	// template needs one and uses none up.
 	Credits *int64 `json:"credits,omitempty"`
+	// HighRisk makes every login of the user answer 40226. It holds for the user as a whole: without a TemplateID.
+	HighRisk bool `json:"high_risk,omitempty"`
 }
 
 // subscription is who allows what.
@@ -32,14 +35,18 @@ type consent struct {
 type users struct {
 	anyone   bool
 	known    map[string]struct{}
-	credits  int64 // of every subscription at first, 0 = without end
+	needed   bool  // nothing is allowed at first
+	credits  int64 // of every one-time subscription at first, 0 = without end
 	consents map[subscription]*consent
+	risky    map[string]bool  // openids that may not log in
+	answered map[string]int64 // Unix time of each user's last answer
 }
 
 func newUsers(cfg App) users {
 	u := users{
-		anyone: cfg.AllowAnyOpenID, credits: cfg.Credits,
+		anyone: cfg.AllowAnyOpenID, needed: cfg.ConsentNeeded, credits: cfg.Credits,
 		known: make(map[string]struct{}, len(cfg.OpenIDs)), consents: map[subscription]*consent{},
+		risky: map[string]bool{}, answered: map[string]int64{},
 	}
 	for _, openid := range cfg.OpenIDs {
 		u.known[openid] = struct{}{}
@@ -54,13 +61,14 @@ func (u *users) exists(openid string) bool {
 }
 
 // consent returns what the user allows for a template. It is nil when the sandbox cannot keep more subscriptions.
-func (u *users) consent(openid, template string) *consent {
-	for _, key := range []subscription{{openid, template}, {openid, ""}} {
-		if c, ok := u.consents[key]; ok {
-			return c
-		}
+func (u *users) consent(openid, template string, longTerm bool) *consent {
+	if c := u.said(openid, template); c != nil {
+		return c
 	}
-	if u.credits == 0 {
+	switch {
+	case u.needed:
+		return &consent{credits: new(int64)}
+	case u.credits == 0, longTerm:
 		return &consent{}
 	}
 	if len(u.consents) >= maxUsers {
@@ -70,6 +78,16 @@ func (u *users) consent(openid, template string) *consent {
 	c := &consent{credits: &left}
 	u.consents[subscription{openid, template}] = c
 	return c
+}
+
+// said returns what was said about a user's subscription to a template, or to all of them; nil for nothing.
+func (u *users) said(openid, template string) *consent {
+	for _, key := range []subscription{{openid, template}, {openid, ""}} {
+		if c, ok := u.consents[key]; ok {
+			return c
+		}
+	}
+	return nil
 }
 
 // allows tells whether one more message may be sent.
@@ -89,10 +107,12 @@ func (s *Server) SetUser(appID string, u User) error {
 		return errors.New("sandbox: openid: must not be empty")
 	case u.Credits != nil && *u.Credits < 0:
 		return errors.New("sandbox: credits: must not be negative")
+	case u.HighRisk && u.TemplateID != "":
+		return errors.New("sandbox: high_risk: holds for the whole user, not for one template")
 	}
-	a := s.appByID(appID)
-	if a == s.stranger {
-		return fmt.Errorf("%w: %s", ErrUnknownApp, appID)
+	a, err := s.known(appID)
+	if err != nil {
+		return err
 	}
 	return a.setUser(u)
 }
@@ -100,14 +120,19 @@ func (s *Server) SetUser(appID string, u User) error {
 func (a *app) setUser(u User) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.users.known) >= maxUsers || len(a.users.consents) >= maxUsers {
-		return fmt.Errorf("sandbox: app %s: users: no room for more than %d", a.cfg.AppID, maxUsers)
+	if err := a.admitUser(u.OpenID); err != nil {
+		return err
 	}
-	a.users.known[u.OpenID] = struct{}{}
+	if u.TemplateID == "" {
+		a.users.setRisky(u.OpenID, u.HighRisk)
+	}
 	key := subscription{u.OpenID, u.TemplateID}
 	if !u.Refused && u.Credits == nil {
 		delete(a.users.consents, key)
 		return nil
+	}
+	if len(a.users.consents) >= maxUsers {
+		return a.noRoom()
 	}
 	c := &consent{refused: u.Refused}
 	if u.Credits != nil {
@@ -116,4 +141,28 @@ func (a *app) setUser(u User) error {
 	}
 	a.users.consents[key] = c
 	return nil
+}
+
+func (u *users) setRisky(openid string, risky bool) {
+	if risky {
+		u.risky[openid] = true
+	} else {
+		delete(u.risky, openid)
+	}
+}
+
+// admitUser makes an openid known to the app. a.mu is held.
+func (a *app) admitUser(openid string) error {
+	if _, ok := a.users.known[openid]; ok {
+		return nil
+	}
+	if len(a.users.known) >= maxUsers {
+		return a.noRoom()
+	}
+	a.users.known[openid] = struct{}{}
+	return nil
+}
+
+func (a *app) noRoom() error {
+	return fmt.Errorf("sandbox: app %s: users: no room for more than %d", a.cfg.AppID, maxUsers)
 }
