@@ -8,4 +8,7 @@
 // worker will send it. The same id is sent once, however often and however many
 // services enqueue it, so a caller that does not know whether its request
 // arrived repeats it with the same id.
+//
+// It also takes in what users allow: GrantSubscription and GrantFormID; Credits
+// tells what is left of it, and EraseUser forgets a user.
 package producer

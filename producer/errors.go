@@ -9,8 +9,8 @@ import (
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
 
-// Errors that a caller may want to tell apart with errors.Is. A notification
-// that is refused for what it holds gets a *ValidationError.
+// Errors that a caller may want to tell apart with errors.Is. What is refused for
+// what it holds gets a *ValidationError.
 var (
 	// ErrConflict: the id was used for other content or another recipient.
 	// Remedy: an id of its own for every notification.
@@ -23,12 +23,17 @@ var (
 	// ErrUnreadable: what is stored under this id was written by a newer version of
 	// wxnotify, or is no task of wxnotify. Remedy: upgrade this service.
 	ErrUnreadable = errors.New("producer: what is stored under this id cannot be read by this version; upgrade")
+	// ErrNoWorker: whether a report of consent counts is the workers' to say, and none
+	// has said anything yet. Nothing was stored. Remedy: start a worker, then repeat
+	// the report with the same id.
+	ErrNoWorker = errors.New("producer: no worker has announced itself yet, so nobody can tell whether reports count; start one and repeat the report")
 	// ErrUnavailable: Redis did not answer in time, or refused. Nobody can tell
-	// whether the notification was stored; repeating it with the same id is safe.
-	ErrUnavailable = errors.New("producer: redis is not available; repeat the request with the same id")
+	// whether the request took effect; repeating it with the same id is safe.
+	ErrUnavailable = errors.New("producer: redis is not available; repeat the request unchanged, with the same id if it has one")
 )
 
-// ValidationError lists what is wrong with a notification, field by field.
+// ValidationError lists what is wrong with a notification, a form id or a report,
+// field by field.
 type ValidationError = tasks.ValidationError
 
 // NotCancelableError says why a notification cannot be canceled any more.

@@ -76,6 +76,24 @@ func ExampleClient_Status() {
 	fmt.Println(state.Status, state.MsgID, state.Reason, state.Remedy)
 }
 
+func ExampleClient_GrantSubscription() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	granted, err := client.GrantSubscription(context.Background(), producer.Subscription{
+		App: "wxba5fad812f8e6fb9", OpenID: "o9AgO5Kd5ggOC-bXrbNODIiE3bGY",
+		ReportID: "0190163d-8694-739b-aea5-966c26f8ad90", // made by the front end
+		Results:  map[string]string{"TEMPLATE_ID": "accept"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(granted.Counted, granted.Accepted, granted.Note)
+}
+
 // An Example with output runs without Redis: what is wrong is said before.
 func ExampleClient_Send_invalid() {
 	client, err := producer.New("redis://localhost:6379/0")

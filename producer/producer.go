@@ -26,13 +26,15 @@ const answerWithin = 2 * time.Second
 // the clear error.
 const commandTimeout = 1500 * time.Millisecond
 
-// Client enqueues notifications and tells what became of them. It is safe for
-// concurrent use; one per process is enough.
+// Client enqueues notifications, tells what became of them, and keeps what users
+// allowed. It is safe for concurrent use; one per process is enough.
 type Client struct {
 	rdb    redis.UniversalClient
 	tasks  *tasks.Client
 	ledger *ledger.Ledger
 	served *tasks.Served
+	// types looks up an app's templates by id; nil: every template's type is unknown.
+	types func(ctx context.Context, app string) map[string]ledger.TemplateType
 }
 
 // Option changes how a client is made.

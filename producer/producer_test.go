@@ -206,6 +206,121 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// The recipient of a queued login code is known to nobody.
+func TestCancelWithLoginCode(t *testing.T) {
+	b := setup(t)
+	code := func(id string) producer.Notification {
+		n := notification(id)
+		n.To = producer.Recipient{Code: "code-of-" + id}
+		return n.WithDefaults()
+	}
+	for name, workers := range map[string]func(n producer.Notification){
+		"queued": func(producer.Notification) {},
+		"claimed": func(n producer.Notification) {
+			if _, err := b.ledger.ClaimCode(t.Context(), app, n.ID, n.To.Code, n.ContentHash()); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"exchanged": func(n producer.Notification) {
+			if err := b.ledger.Exchanged(t.Context(), app, n.ID, n.To.Code, n.ContentHash(), user); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		n := code(name)
+		b.send(n)
+		workers(n)
+		for range 2 {
+			if s, err := b.client.Cancel(t.Context(), app, n.ID); err != nil || s.Status != "canceled" {
+				t.Fatalf("%s: %+v %v", name, s, err)
+			}
+		}
+		if r := b.send(n); !r.Duplicate || r.Status != "canceled" {
+			t.Fatalf("%s: a canceled id was enqueued again: %+v", name, r)
+		}
+		openID, err := b.ledger.ClaimCode(t.Context(), app, n.ID, n.To.Code, n.ContentHash())
+		if err != nil || (openID == user) != (name == "exchanged") {
+			t.Fatalf("%s: the worker's claim: %v", name, err)
+		}
+		ref := ledger.Ref{App: app, ID: n.ID, OpenID: ledger.CodeRecipient(n.To.Code), Exchanged: true}
+		if openID != "" {
+			ref.OpenID = openID
+		}
+		got, err := b.ledger.Admit(t.Context(), ledger.Admission{Ref: ref, Kind: n.Kind, Attempt: ledger.NewAttempt(), Lease: time.Minute, CreatedAt: time.Now()})
+		if err != nil || got.Verdict != ledger.Ended {
+			t.Fatalf("%s: a worker may send it: %+v %v", name, got, err)
+		}
+	}
+	taken := code("taken")
+	b.send(taken)
+	if _, err := b.ledger.ClaimCode(t.Context(), app, "taken", "another", "other-content-ha"); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := b.client.Cancel(t.Context(), app, "taken"); !errors.Is(err, producer.ErrConflict) {
+		t.Fatalf("%+v %v", s, err)
+	}
+}
+
+func TestLoginCodesAreContent(t *testing.T) {
+	b := setup(t)
+	n := notification("a")
+	n.To = producer.Recipient{Code: "first"}
+	b.send(n)
+	if r := b.send(n); !r.Duplicate {
+		t.Fatalf("%+v", r)
+	}
+	n.To.Code = "second"
+	if _, err := b.client.Send(t.Context(), n); !errors.Is(err, producer.ErrConflict) {
+		t.Fatal(err)
+	}
+}
+
+// The receipt's ErrorCode is no errcode of the table, and its word is shown.
+func TestReceiptsInStatus(t *testing.T) {
+	b := setup(t)
+	for msgID, r := range map[string]ledger.Receipt{
+		"1": {Delivered: true}, "2": {ErrorCode: 43101, ErrorStatus: "failed:system"}, "3": {ErrorCode: 2},
+	} {
+		n := notification("n" + msgID)
+		b.attempt(n, ledger.Settlement{Next: ledger.End, Outcome: tasks.Accepted, MsgID: msgID})
+		r.App, r.OpenID, r.MsgID = app, n.To.OpenID, msgID
+		if joined, err := b.ledger.Receive(t.Context(), r); err != nil || joined != ledger.ReceiptJoined {
+			t.Fatal(joined, err)
+		}
+		s, err := b.client.Status(t.Context(), app, n.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Delivered {
+			if s.Status != tasks.StatusDelivered || s.Reason != "" || s.Remedy != "" || s.Errcode != 0 {
+				t.Errorf("%+v", s)
+			}
+			continue
+		}
+		e, _ := errcode.LookupReason(errcode.ReasonUndelivered)
+		reason, reasonZH := e.Meaning, e.MeaningZH
+		if r.ErrorStatus != "" {
+			reason, reasonZH = reason+" (failed:system)", reasonZH+"（failed:system）"
+		}
+		if s.Status != tasks.StatusUndelivered || s.Errcode != r.ErrorCode || s.Reason != reason || s.ReasonZH != reasonZH || s.Remedy != e.Remedy {
+			t.Errorf("%+v", s)
+		}
+		if d := b.send(n); !d.Duplicate || d.Status != tasks.StatusUndelivered {
+			t.Errorf("%+v", d)
+		}
+	}
+}
+
+// 40001 means another thing where the AppSecret is shown.
+func TestStatusOfALoginCodeThatFailed(t *testing.T) {
+	b := setup(t)
+	b.attempt(notification("a"), ledger.Settlement{Next: ledger.End, Outcome: tasks.Dead, Errcode: 40001, Reason: errcode.ReasonLoginCode})
+	s, err := b.client.Status(t.Context(), app, "a")
+	if err != nil || !strings.Contains(s.Reason, errcode.LookupFor(errcode.APICodeToSession, 40001).Meaning) {
+		t.Fatalf("%+v %v", s, err)
+	}
+}
+
 func TestUnknownApp(t *testing.T) {
 	b := setup(t)
 	if err := tasks.NewServed(b.server.Client(t), "").Announce(t.Context(), map[string]tasks.ConsentPolicy{app: {}}, time.Now()); err != nil {
@@ -277,12 +392,24 @@ func TestRedisAwayOrHanging(t *testing.T) {
 	}
 	defer func() { _ = hung.Close() }()
 	b.server.Kill()
+	var calls sync.WaitGroup
 	for name, client := range map[string]*producer.Client{"hanging": hung, "away": b.client} {
 		for call, f := range map[string]func() error{
 			"Send":   func() error { _, err := client.Send(t.Context(), notification("a")); return err },
 			"Status": func() error { _, err := client.Status(t.Context(), app, "a"); return err },
 			"Cancel": func() error { _, err := client.Cancel(t.Context(), app, "a"); return err },
 			"Ping":   func() error { return client.Ping(t.Context()) },
+			"GrantFormID": func() error {
+				_, err := client.GrantFormID(t.Context(), producer.FormID{App: app, OpenID: user, FormID: "f"})
+				return err
+			},
+			"GrantSubscription": func() error {
+				_, err := client.GrantSubscription(t.Context(), producer.Subscription{App: app, OpenID: user, ReportID: "r", Results: map[string]string{"a": "accept"}})
+				return err
+			},
+			"GrantByHand": func() error { _, err := client.GrantByHand(t.Context(), app, user, []string{"a"}); return err },
+			"Credits":     func() error { _, err := client.Credits(t.Context(), app, user); return err },
+			"EraseUser":   func() error { return client.EraseUser(t.Context(), app, user) },
 			"SendMany": func() error {
 				results := client.SendMany(t.Context(), make([]producer.Notification, 100))
 				for i := range results {
@@ -294,16 +421,19 @@ func TestRedisAwayOrHanging(t *testing.T) {
 				return client.SendMany(t.Context(), []producer.Notification{notification("a"), notification("b")})[1].Err
 			},
 		} {
-			start := time.Now()
-			err := f()
-			if !errors.Is(err, producer.ErrUnavailable) || strings.Contains(err.Error(), "CANARY") {
-				t.Errorf("%s, %s: %v", name, call, err)
-			}
-			if took := time.Since(start); took > 4*time.Second { // 2 s, and a busy machine
-				t.Errorf("%s, %s: answered after %v", name, call, took)
-			}
+			calls.Go(func() {
+				start := time.Now()
+				err := f()
+				if !errors.Is(err, producer.ErrUnavailable) || strings.Contains(err.Error(), "CANARY") {
+					t.Errorf("%s, %s: %v", name, call, err)
+				}
+				if took := time.Since(start); took > 4*time.Second { // 2 s, and a busy machine
+					t.Errorf("%s, %s: answered after %v", name, call, took)
+				}
+			})
 		}
 	}
+	calls.Wait()
 	b.server.Start(t)
 	taskstest.Eventually(t, 10*time.Second, func() string {
 		if _, err := b.client.Send(t.Context(), notification("back")); err != nil {

@@ -33,12 +33,8 @@ func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	known, err := c.served.Knows(ctx, e.App)
-	if err != nil {
-		return Receipt{}, unavailable(ctx, err)
-	}
-	if !known {
-		return Receipt{}, ErrUnknownApp
+	if err := c.serves(ctx, e.App); err != nil {
+		return Receipt{}, err
 	}
 	if given {
 		earlier, found, err := c.earlier(ctx, e)
@@ -47,6 +43,18 @@ func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
 		}
 	}
 	return c.enqueue(ctx, e, given)
+}
+
+// serves refuses an app that no worker serves, unless there is no worker yet.
+func (c *Client) serves(ctx context.Context, app string) error {
+	known, err := c.served.Knows(ctx, app)
+	if err != nil {
+		return unavailable(ctx, err)
+	}
+	if !known {
+		return ErrUnknownApp
+	}
+	return nil
 }
 
 // earlier looks for an earlier notification with the same id: its outcome, or
@@ -194,7 +202,8 @@ type State struct {
 	// MsgID is WeChat's id of the accepted message, in decimal; empty before. It
 	// exceeds 2^53, so it is a string in JSON too.
 	MsgID string `json:"msgid"`
-	// Errcode is WeChat's last errcode, 0 if there was none.
+	// Errcode is WeChat's last errcode, 0 if there was none. With undelivered it is
+	// the ErrorCode of WeChat's push.
 	Errcode int `json:"errcode"`
 	// Reason says in a few words why it failed or waits, Remedy what to do. Both
 	// are empty when all is well; ReasonZH and RemedyZH are the same in Chinese.

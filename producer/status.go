@@ -59,19 +59,35 @@ func (s *State) explain(r ledger.Record) {
 	if r.Status == tasks.StatusRetrying && r.Unknowns > 0 {
 		s.Remedy, s.RemedyZH = "", "" // those are for the end; now it is sent once more by itself
 	}
+	if r.Status == tasks.StatusUndelivered { // its errcode comes from the push, which has numbers of its own
+		s.Reason, s.ReasonZH = detailed(s.Reason, s.ReasonZH, r.Detail)
+		return
+	}
 	if r.Errcode == 0 {
 		return
 	}
-	e := errcode.Lookup(r.Errcode)
-	if r.Reason == errcode.ReasonNoToken { // then it is the answer of a token call
-		e = errcode.LookupFor(errcode.APIToken, r.Errcode)
-	}
-	meaning, meaningZH := e.Meaning, e.MeaningZH
-	if r.Detail != "" {
-		meaning, meaningZH = meaning+" ("+r.Detail+")", meaningZH+"（"+r.Detail+"）"
-	}
+	e := errcode.LookupFor(answeredBy(r.Reason), r.Errcode)
+	meaning, meaningZH := detailed(e.Meaning, e.MeaningZH, r.Detail)
 	s.Reason, s.ReasonZH = join(s.Reason, meaning), join(s.ReasonZH, meaningZH)
 	s.Remedy, s.RemedyZH = join(s.Remedy, e.Remedy), join(s.RemedyZH, e.RemedyZH)
+}
+
+// answeredBy is the call whose answer the errcode of a record with this reason is.
+func answeredBy(reason errcode.Reason) string {
+	switch reason {
+	case errcode.ReasonNoToken:
+		return errcode.APIToken
+	case errcode.ReasonLoginCode:
+		return errcode.APICodeToSession
+	}
+	return "" // a send, whichever: they mean the same by one code
+}
+
+func detailed(meaning, meaningZH, detail string) (string, string) {
+	if detail == "" {
+		return meaning, meaningZH
+	}
+	return meaning + " (" + detail + ")", meaningZH + "（" + detail + "）"
 }
 
 func join(first, second string) string {
@@ -103,14 +119,22 @@ func queued(t tasks.Task) State {
 func (c *Client) Cancel(ctx context.Context, app, id string) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	canceled, status, err := c.cancel(ctx, app, id)
-	if err != nil {
-		return State{}, err
+	for range 2 {
+		canceled, status, err := c.cancel(ctx, app, id)
+		if err != nil {
+			return State{}, err
+		}
+		if !canceled {
+			return State{}, &NotCancelableError{Status: status}
+		}
+		state, err := c.Status(ctx, app, id)
+		if err != nil || state.Status.Final() {
+			return state, err
+		}
+		// A worker exchanged its login code in between: what was canceled is no longer
+		// its record. That happens to an id once.
 	}
-	if !canceled {
-		return State{}, &NotCancelableError{Status: status}
-	}
-	return c.Status(ctx, app, id)
+	return State{}, unavailable(ctx, errors.New("producer: cancel: the record keeps changing"))
 }
 
 func (c *Client) cancel(ctx context.Context, app, id string) (bool, tasks.Status, error) {
@@ -129,9 +153,7 @@ func (c *Client) cancel(ctx context.Context, app, id string) (bool, tasks.Status
 	if err != nil {
 		return false, "", err
 	}
-	e := task.Envelope
-	ref := ledger.Ref{App: app, ID: id, OpenID: e.To.OpenID}
-	ok, status, err := c.ledger.Cancel(ctx, ref, e.Hash, e.Kind, e.EnqueuedAt)
+	ok, status, err := c.cancelTask(ctx, task.Envelope)
 	if errors.Is(err, ledger.ErrConflict) {
 		return false, "", ErrConflict
 	}
@@ -139,4 +161,17 @@ func (c *Client) cancel(ctx context.Context, app, id string) (bool, tasks.Status
 		return false, "", unavailable(ctx, err)
 	}
 	return ok, status, nil
+}
+
+// cancelTask withdraws a notification that no attempt was recorded for.
+func (c *Client) cancelTask(ctx context.Context, e tasks.Envelope) (bool, tasks.Status, error) {
+	if e.To.Code == "" {
+		ref := ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID}
+		return c.ledger.Cancel(ctx, ref, e.Hash, e.Kind, e.EnqueuedAt)
+	}
+	// The id may lead to the openid by now, which a claim of its own finds out.
+	if _, err := c.ledger.ClaimCode(ctx, e.App, e.ID, e.To.Code, e.Hash); err != nil {
+		return false, "", err
+	}
+	return c.ledger.CancelKnown(ctx, e.App, e.ID, e.Kind, e.EnqueuedAt)
 }

@@ -27,6 +27,11 @@ func TestValidateAccepts(t *testing.T) {
 		"past send_at": func(n *tasks.Notification) { n.SendAt = now.Add(-time.Hour) },
 		"far send_at":  func(n *tasks.Notification) { n.SendAt, n.NotAfter = now.Add(tasks.MaxAhead), now.Add(tasks.MaxAhead+1) },
 		"longest id":   func(n *tasks.Notification) { n.ID = strings.Repeat("x", 128) },
+		"login code":   func(n *tasks.Notification) { n.To = tasks.Recipient{Code: "0c1Xyz~!"} },
+		"template":     func(n *tasks.Notification) { n.Kind, n.Data = tasks.KindTemplate, nil },
+		"whole template": func(n *tasks.Notification) {
+			n.Kind, n.FormID, n.EmphasisKeyword = tasks.KindTemplate, "wx201410272009395522657a690389285100", "keyword1.DATA"
+		},
 		"all words": func(n *tasks.Notification) {
 			n.Kind, n.MiniprogramState, n.Lang, n.Priority, n.OnUnknown = "subscribe", "trial", "zh_TW", "bulk", "drop"
 		},
@@ -58,6 +63,16 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"to.openid", func(n *tasks.Notification) { n.To.OpenID = "" }},
 		{"to.openid", func(n *tasks.Notification) { n.To.OpenID = canary }},
 		{"to.openid", func(n *tasks.Notification) { n.To.OpenID = strings.Repeat("o", 129) }},
+		{"to", func(n *tasks.Notification) { n.To.Code = canary }},
+		{"to.code", func(n *tasks.Notification) { n.To = tasks.Recipient{Code: canary} }},
+		{"to.code", func(n *tasks.Notification) { n.To = tasks.Recipient{Code: strings.Repeat("c", 129)} }},
+		{"send_at", func(n *tasks.Notification) { n.To, n.SendAt = tasks.Recipient{Code: "c"}, now.Add(time.Minute) }},
+		{"form_id", func(n *tasks.Notification) { n.FormID = canary }},
+		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, canary }},
+		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, "the formId is a mock one" }},
+		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, "a;b" }},
+		{"emphasis_keyword", func(n *tasks.Notification) { n.EmphasisKeyword = canary }},
+		{"emphasis_keyword", func(n *tasks.Notification) { n.Kind, n.EmphasisKeyword = tasks.KindTemplate, "keyword1" }},
 		{"template_id", func(n *tasks.Notification) { n.TemplateID = "" }},
 		{"template_id", func(n *tasks.Notification) { n.TemplateID = strings.Repeat("t", 129) }},
 		{"page", func(n *tasks.Notification) { n.Page = new("a\nb" + canary) }},
@@ -143,6 +158,29 @@ func TestContentHash(t *testing.T) {
 }
 
 // asynq's mux and the dashboard's filters go by prefix.
+// What an earlier version wrote keeps its hash, and what says something new has
+// another. The way to the recipient is content, the permit to send is not.
+func TestHashesOfEarlierVersionsStand(t *testing.T) {
+	t.Parallel()
+	base := valid().WithDefaults()
+	if got := base.ContentHash(); got != "YWlXcHqhU_SqXZAF" {
+		t.Errorf("the hash of an ordinary notification is %q now: a repeated request would be a conflict", got)
+	}
+	template := base
+	template.Kind = tasks.KindTemplate
+	hash := template.ContentHash()
+	withForm, emphasized, coded := template, template, template
+	withForm.FormID = "f1"
+	emphasized.EmphasisKeyword = "keyword1.DATA"
+	coded.To = tasks.Recipient{Code: "c"}
+	if withForm.ContentHash() != hash {
+		t.Error("another form id is no other content")
+	}
+	if emphasized.ContentHash() == hash || coded.ContentHash() == hash || emphasized.ContentHash() == coded.ContentHash() {
+		t.Error("emphasis and login code are content")
+	}
+}
+
 func TestNoKindIsAPrefixOfAnother(t *testing.T) {
 	t.Parallel()
 	names := tasks.Jobs()

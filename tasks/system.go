@@ -16,7 +16,7 @@ const (
 	// JobRefreshToken renews the access_token of one app.
 	JobRefreshToken = "token-refresh"
 	// JobReadTemplates reads an app's list of templates from WeChat.
-	JobReadTemplates = "templates-read"
+	JobReadTemplates = "catalogue-read"
 	// JobPurge deletes what is over, of all apps.
 	JobPurge = "purge"
 	// JobErase deletes the records of users who were erased, of all apps.

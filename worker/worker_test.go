@@ -515,9 +515,11 @@ func TestHostsThatMisbehave(t *testing.T) {
 			_, _ = w.Write([]byte(`{"access_token":"CANARY-token","expires_in":7200}`))
 			return
 		}
-		mu.Lock()
-		sends++
-		mu.Unlock()
+		if strings.HasSuffix(r.URL.Path, "/subscribe/send") {
+			mu.Lock()
+			sends++
+			mu.Unlock()
+		}
 		http.Redirect(w, r, "/elsewhere?"+r.URL.RawQuery, http.StatusFound)
 	}))
 	defer strange.Close()

@@ -134,8 +134,11 @@ func (*creditsPurgeCmd) Run(p *program) error {
 	}
 	purged, _, err := ledger.New(rdb, c.Namespace, ledger.Options{}).Purge(p.ctx, time.Now().UnixMilli(), 0)
 	_, printed := fmt.Fprintf(p.stdout, "deleted: %d form ids, %d subscriptions, %d sources\n", purged.FormIDs, purged.Subscriptions, purged.Sources)
-	if p.ctx.Err() != nil {
+	switch {
+	case p.ctx.Err() != nil:
 		err = errors.New("stopped before the end; run it again, or leave the rest to the daily purge")
+	case err != nil:
+		err = fmt.Errorf("redis failed before the end, run it again: %w", err)
 	}
 	return errors.Join(err, printed, rdb.Close())
 }

@@ -76,7 +76,13 @@ func startSandbox(t testing.TB, e env) *sandboxProcess {
 
 func (s *sandboxProcess) start(t testing.TB) {
 	t.Helper()
-	s.process = start(t, "sandbox", s.env, "sandbox", "--id-key", idKey)
+	s.startWith(t)
+}
+
+// startWith starts it with more flags.
+func (s *sandboxProcess) startWith(t testing.TB, flags ...string) {
+	t.Helper()
+	s.process = start(t, "sandbox", s.env, append([]string{"sandbox", "--id-key", idKey}, flags...)...)
 	s.url = s.line(`sandbox WeChat at (http://\S+)`)
 }
 

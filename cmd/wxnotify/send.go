@@ -15,7 +15,7 @@ import (
 type sendCmd struct {
 	App       string            `help:"AppID; may be left out if WXNOTIFY_APPS has one." placeholder:"APPID"`
 	To        string            `help:"The user's openid in the app." required:"" xor:"recipient" placeholder:"OPENID"`
-	Code      string            `help:"A login code from wx.login in place of the openid; good for five minutes, once." required:"" xor:"recipient"`
+	Code      string            `help:"A login code from wx.login in place of the openid; good for five minutes, once." required:"" xor:"recipient" placeholder:"CODE"`
 	Kind      string            `help:"subscribe, or template: the message with a form id, which only private gateways still send." default:"subscribe"`
 	Template  string            `help:"Template id, as the WeChat console shows it." required:"" placeholder:"ID"`
 	Data      map[string]string `help:"A value of the template, such as thing1=Coffee; repeat for each." placeholder:"KEY=VALUE" mapsep:"none"`

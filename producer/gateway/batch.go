@@ -45,7 +45,7 @@ var batchFields = map[string]bool{"notifications": true}
 
 // batchItems returns the notifications of a batch, unread.
 func batchItems(body []byte) ([]json.RawMessage, *problem) {
-	var d draft
+	var d draft[struct{}]
 	var list json.RawMessage
 	for name, value := range members(body) {
 		switch {
@@ -57,8 +57,8 @@ func batchItems(body []byte) ([]json.RawMessage, *problem) {
 			list = value
 		}
 	}
-	if len(d.errs) > 0 {
-		return nil, invalid(d.errs...)
+	if p := d.problem(); p != nil {
+		return nil, p
 	}
 	return itemsOf(list)
 }

@@ -91,14 +91,9 @@ func errorOffset(body []byte) int64 {
 
 // target returns the app and the id that a request for one notification names.
 func (g *gateway) target(x *exchange) (app, id string, p *problem) {
-	query, p := readQuery(x.r.URL)
+	_, app, fields, p := g.asked(x)
 	if p != nil {
 		return "", "", p
-	}
-	fields := checkQuery(query, "app")
-	app, wrong := g.chosenApp(query.Get("app"))
-	if wrong != "" && len(query["app"]) < 2 {
-		fields = append(fields, tasks.FieldError{Field: "app", Detail: wrong})
 	}
 	id = x.r.PathValue("id")
 	if !tasks.ValidID(id) {
@@ -109,6 +104,21 @@ func (g *gateway) target(x *exchange) (app, id string, p *problem) {
 	}
 	x.app, x.id = app, id
 	return app, id, nil
+}
+
+// asked reads a query that may name an app, and no other parameter but those
+// known. fields is what is wrong with it.
+func (g *gateway) asked(x *exchange, known ...string) (query url.Values, app string, fields []tasks.FieldError, p *problem) {
+	query, p = readQuery(x.r.URL)
+	if p != nil {
+		return nil, "", nil, p
+	}
+	fields = checkQuery(query, append(known, "app")...)
+	app, wrong := g.chosenApp(query.Get("app"))
+	if wrong != "" && len(query["app"]) < 2 {
+		fields = append(fields, tasks.FieldError{Field: "app", Detail: wrong})
+	}
+	return query, app, fields, nil
 }
 
 func readQuery(u *url.URL) (url.Values, *problem) {

@@ -12,13 +12,13 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
-// setter reads the value of one field. It is never called with null, which is
-// the same as leaving the field out.
-type setter func(d *draft, field string, raw json.RawMessage)
+// setter reads the value of one field of a T. It is never called with null, which
+// is the same as leaving the field out.
+type setter[T any] func(d *draft[T], field string, raw json.RawMessage)
 
 // notificationFields are the fields of a notification; a test holds the OpenAPI
 // document against them. No other name is accepted.
-var notificationFields = map[string]setter{
+var notificationFields = map[string]setter[tasks.Notification]{
 	"app":               word(func(n *tasks.Notification) *string { return &n.App }),
 	"kind":              word(func(n *tasks.Notification) *tasks.Kind { return &n.Kind }),
 	"id":                word(func(n *tasks.Notification) *string { return &n.ID }),
@@ -32,26 +32,29 @@ var notificationFields = map[string]setter{
 	"not_after":         moment(func(n *tasks.Notification) *time.Time { return &n.NotAfter }),
 	"priority":          word(func(n *tasks.Notification) *tasks.Priority { return &n.Priority }),
 	"on_unknown":        word(func(n *tasks.Notification) *tasks.OnUnknown { return &n.OnUnknown }),
+	"form_id":           word(func(n *tasks.Notification) *string { return &n.FormID }),
+	"emphasis_keyword":  word(func(n *tasks.Notification) *string { return &n.EmphasisKeyword }),
 }
 
 // recipientFields are the fields of to.
-var recipientFields = map[string]setter{
-	"openid": required(func(n *tasks.Notification) *string { return &n.To.OpenID }),
+var recipientFields = map[string]setter[tasks.Notification]{
+	"openid": word(func(n *tasks.Notification) *string { return &n.To.OpenID }),
+	"code":   word(func(n *tasks.Notification) *string { return &n.To.Code }),
 }
 
 // maxFieldErrors bounds the answer to a body that is wrong everywhere.
 const maxFieldErrors = 50
 
-// draft is a notification while it is read.
-type draft struct {
-	n    tasks.Notification
+// draft is a T while it is read.
+type draft[T any] struct {
+	v    T
 	errs []tasks.FieldError
 	// complaints counts what errs lists once per field.
 	complaints int
 }
 
 // add records what is wrong with a field, once per field.
-func (d *draft) add(field, detail string) {
+func (d *draft[T]) add(field, detail string) {
 	same := func(e tasks.FieldError) bool { return e.Field == field }
 	if !d.full() && !slices.ContainsFunc(d.errs, same) {
 		d.errs = append(d.errs, tasks.FieldError{Field: field, Detail: detail})
@@ -60,7 +63,7 @@ func (d *draft) add(field, detail string) {
 }
 
 // full reports whether enough is wrong to stop reading.
-func (d *draft) full() bool { return d.complaints >= maxFieldErrors }
+func (d *draft[T]) full() bool { return d.complaints >= maxFieldErrors }
 
 // notification reads one notification and judges it as the Sender will, so that
 // what is wrong with its JSON and with its values is told at once. With a
@@ -69,45 +72,59 @@ func (g *gateway) notification(raw json.RawMessage) (tasks.Notification, *proble
 	if raw[0] != '{' {
 		return tasks.Notification{}, newProblem(http.StatusBadRequest, "a notification must be an object, not "+typeOf(raw))
 	}
-	var d draft
+	var d draft[tasks.Notification]
 	d.object("", raw, notificationFields)
-	if !d.concerns("app") {
-		app, wrong := g.chosenApp(d.n.App)
-		if wrong != "" {
-			d.add("app", wrong)
-		}
-		d.n.App = app
-	}
-	d.validate()
-	if len(d.errs) > 0 {
-		return d.n, invalid(d.errs...)
-	}
-	return d.n, nil
+	d.chooseApp(g, &d.v.App)
+	d.judge(d.v.Validate(time.Now()))
+	return d.v, d.problem()
 }
 
-// validate adds what the contract finds wrong with the fields that could be read.
-func (d *draft) validate() {
-	refused, ok := errors.AsType[*tasks.ValidationError](d.n.Validate(time.Now()))
+// chooseApp fills in the app if it may be left out, and refuses one that the
+// gateway does not serve.
+func (d *draft[T]) chooseApp(g *gateway, app *string) {
+	if d.concerns("app") {
+		return
+	}
+	chosen, wrong := g.chosenApp(*app)
+	if wrong != "" {
+		d.add("app", wrong)
+	}
+	*app = chosen
+}
+
+// judge adds what the contract finds wrong with the fields that could be read.
+func (d *draft[T]) judge(err error) {
+	refused, ok := errors.AsType[*tasks.ValidationError](err)
 	if !ok {
 		return
 	}
 	for _, f := range refused.Fields {
-		if !d.concerns(f.Field) {
+		// A code that could not be read stands for the openid that is missing.
+		told := d.concerns(f.Field) || f.Field == "to.openid" && d.concerns("to.code")
+		if !told {
 			d.add(f.Field, f.Detail)
 		}
 	}
 }
 
+// problem is the answer to what is wrong, nil if nothing is.
+func (d *draft[T]) problem() *problem {
+	if len(d.errs) == 0 {
+		return nil
+	}
+	return invalid(d.errs...)
+}
+
 // concerns reports whether field, a part of it or the object it is in is wrong
 // already: what could not be read is not missing.
-func (d *draft) concerns(field string) bool {
+func (d *draft[T]) concerns(field string) bool {
 	return slices.ContainsFunc(d.errs, func(e tasks.FieldError) bool {
 		return e.Field == field || strings.HasPrefix(e.Field, field+".") || strings.HasPrefix(field, e.Field+".")
 	})
 }
 
 // object reads an object whose names are known.
-func (d *draft) object(prefix string, raw json.RawMessage, fields map[string]setter) {
+func (d *draft[T]) object(prefix string, raw json.RawMessage, fields map[string]setter[T]) {
 	seen := make(map[string]bool, len(fields))
 	for name, value := range members(raw) {
 		field := shown(prefix, name)
@@ -128,7 +145,7 @@ func (d *draft) object(prefix string, raw json.RawMessage, fields map[string]set
 }
 
 // str reads a string. want describes what belongs there.
-func (d *draft) str(field string, raw json.RawMessage, want string) (string, bool) {
+func (d *draft[T]) str(field string, raw json.RawMessage, want string) (string, bool) {
 	if raw[0] != '"' {
 		d.add(field, fmt.Sprintf("must be %s, not %s", want, typeOf(raw)))
 		return "", false
@@ -141,23 +158,23 @@ func (d *draft) str(field string, raw json.RawMessage, want string) (string, boo
 }
 
 // required reads a string whose absence the contract finds.
-func required(at func(*tasks.Notification) *string) setter {
-	return func(d *draft, field string, raw json.RawMessage) {
+func required[T any](at func(*T) *string) setter[T] {
+	return func(d *draft[T], field string, raw json.RawMessage) {
 		if s, ok := d.str(field, raw, "a string"); ok {
-			*at(&d.n) = s
+			*at(&d.v) = s
 		}
 	}
 }
 
-// word reads a string that has a default. An empty one is refused: it is more
+// word reads a string that may be left out. An empty one is refused: it is more
 // likely a variable that was never set than a wish for the default.
-func word[T ~string](at func(*tasks.Notification) *T) setter {
-	return func(d *draft, field string, raw json.RawMessage) {
+func word[T any, S ~string](at func(*T) *S) setter[T] {
+	return func(d *draft[T], field string, raw json.RawMessage) {
 		s, ok := d.str(field, raw, "a string")
 		if ok && s == "" {
-			d.add(field, "must not be empty: leave it out for the default")
+			d.add(field, "must not be empty: leave it out if nothing is meant")
 		}
-		*at(&d.n) = T(s)
+		*at(&d.v) = S(s)
 	}
 }
 
@@ -165,9 +182,9 @@ func word[T ~string](at func(*tasks.Notification) *T) setter {
 // of some language, and means that nothing was meant.
 var earliest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func moment(at func(*tasks.Notification) *time.Time) setter {
+func moment[T any](at func(*T) *time.Time) setter[T] {
 	const want = `a string with a time and its offset (RFC 3339), such as "2030-01-31T09:00:00+08:00"`
-	return func(d *draft, field string, raw json.RawMessage) {
+	return func(d *draft[T], field string, raw json.RawMessage) {
 		s, ok := d.str(field, raw, want)
 		if !ok {
 			return
@@ -179,38 +196,38 @@ func moment(at func(*tasks.Notification) *time.Time) setter {
 		case t.Before(earliest):
 			d.add(field, "lies before the year 2000: leave it out if no time is meant")
 		default:
-			*at(&d.n) = t
+			*at(&d.v) = t
 		}
 	}
 }
 
 // setPage keeps "", which means no jump.
-func setPage(d *draft, field string, raw json.RawMessage) {
+func setPage(d *draft[tasks.Notification], field string, raw json.RawMessage) {
 	if s, ok := d.str(field, raw, "a string"); ok {
-		d.n.Page = &s
+		d.v.Page = &s
 	}
 }
 
-func setRecipient(d *draft, field string, raw json.RawMessage) {
+func setRecipient(d *draft[tasks.Notification], field string, raw json.RawMessage) {
 	if raw[0] != '{' {
-		d.add(field, `must be an object, {"openid": string}, not `+typeOf(raw))
+		d.add(field, `must be an object, {"openid": string} or {"code": string}, not `+typeOf(raw))
 		return
 	}
 	d.object(field, raw, recipientFields)
 }
 
-func setData(d *draft, field string, raw json.RawMessage) {
+func setData(d *draft[tasks.Notification], field string, raw json.RawMessage) {
 	if raw[0] != '{' {
 		d.add(field, `must be an object, such as {"thing1": "…"}, not `+typeOf(raw))
 		return
 	}
-	d.n.Data = map[string]string{}
+	d.v.Data = map[string]string{}
 	for key, value := range members(raw) {
 		name := shown(field, key)
-		if _, twice := d.n.Data[key]; twice {
+		if _, twice := d.v.Data[key]; twice {
 			d.add(name, "appears twice: say it once")
 		}
-		d.n.Data[key] = d.dataValue(name, value)
+		d.v.Data[key] = d.dataValue(name, value)
 		if d.full() {
 			return
 		}
@@ -219,7 +236,7 @@ func setData(d *draft, field string, raw json.RawMessage) {
 
 // dataValue reads "v", or {"value": "v"} as WeChat writes it. Numbers are
 // refused, because nobody can tell how they should be spelled: 1.0, 1, 1e3?
-func (d *draft) dataValue(field string, raw json.RawMessage) (s string) {
+func (d *draft[T]) dataValue(field string, raw json.RawMessage) (s string) {
 	const want = `a string or {"value": string}`
 	if raw[0] != '{' {
 		s, _ = d.str(field, raw, want)

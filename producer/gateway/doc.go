@@ -16,7 +16,7 @@
 //
 // Errors are RFC 9457 problems. detail and errors tell what to do about them and
 // never repeat a value of the request; names of unknown fields are repeated
-// only if they are too short to be an openid.
+// only if they are too short to be an openid. No answer holds an openid.
 //
 //	400  the body is no JSON, no UTF-8, no object, or has something behind it
 //	401  no key or a wrong one
@@ -26,7 +26,8 @@
 //	413  body over 64 KiB; batch over 1 MiB or over 1000 notifications: split it
 //	415  Content-Type is not application/json in UTF-8
 //	422  the JSON is fine, fields are not
-//	503  Redis does not answer; repeat with the same id after Retry-After
+//	503  Redis does not answer, or no worker has said yet whether reports count;
+//	     repeat with the same id after Retry-After
 //
 // A batch answers 200 with one result per notification, in order; a result is a
 // receipt or a problem with a status of its own, whose fields are named as in a

@@ -21,6 +21,15 @@ type Sender interface {
 	SendMany(ctx context.Context, ns []producer.Notification) []producer.Result
 	Status(ctx context.Context, app, id string) (producer.State, error)
 	Cancel(ctx context.Context, app, id string) (producer.State, error)
+	Consents
+}
+
+// Consents is what the gateway needs of a producer.Client about what users allow.
+type Consents interface {
+	GrantFormID(ctx context.Context, f producer.FormID) (producer.FormIDGrant, error)
+	GrantSubscription(ctx context.Context, s producer.Subscription) (producer.SubscriptionGrant, error)
+	Credits(ctx context.Context, app, openID string) (producer.Credits, error)
+	EraseUser(ctx context.Context, app, openID string) error
 }
 
 // Config shapes a gateway.
@@ -126,6 +135,10 @@ func (g *gateway) routes() []route {
 			http.MethodGet:    g.withKey(g.show),
 			http.MethodDelete: g.withKey(g.cancel),
 		}},
+		{"/v1/form-ids", map[string]endpoint{http.MethodPost: g.withKey(g.grantFormID)}},
+		{"/v1/subscriptions", map[string]endpoint{http.MethodPost: g.withKey(g.grantSubscription)}},
+		{"/v1/credits", map[string]endpoint{http.MethodGet: g.withKey(g.credits)}},
+		{"/v1/users/{openid}", map[string]endpoint{http.MethodDelete: g.withKey(g.eraseUser)}},
 		{"/v1/openapi.json", map[string]endpoint{http.MethodGet: document}},
 	}
 }

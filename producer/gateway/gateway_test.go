@@ -20,6 +20,7 @@ import (
 
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,9 +40,15 @@ type fakeSender struct {
 	sent   []tasks.Notification
 	calls  int
 
-	err    error // what every call fails with
-	state  producer.State
-	before func(ctx context.Context)
+	forms   []producer.FormID
+	reports []producer.Subscription
+	erased  []string // "app openid"
+
+	err     error // what every call fails with
+	state   producer.State
+	granted producer.SubscriptionGrant
+	credits producer.Credits
+	before  func(ctx context.Context)
 }
 
 func (f *fakeSender) begin(ctx context.Context) error {
@@ -96,6 +103,49 @@ func (f *fakeSender) Cancel(ctx context.Context, app, id string) (producer.State
 	return producer.State{App: app, ID: id, Status: tasks.Status(tasks.Canceled)}, f.begin(ctx)
 }
 
+func (f *fakeSender) GrantFormID(ctx context.Context, form producer.FormID) (producer.FormIDGrant, error) {
+	if err := f.begin(ctx); err != nil {
+		return producer.FormIDGrant{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, have := range f.forms {
+		if have.FormID == form.FormID {
+			return producer.FormIDGrant{App: form.App, Result: ledger.FormIDRepeated}, nil
+		}
+	}
+	f.forms = append(f.forms, form)
+	return producer.FormIDGrant{App: form.App, Result: ledger.FormIDGranted, ExpiresAt: time.Now().UTC()}, nil
+}
+
+func (f *fakeSender) GrantSubscription(ctx context.Context, s producer.Subscription) (producer.SubscriptionGrant, error) {
+	if err := f.begin(ctx); err != nil {
+		return producer.SubscriptionGrant{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reports = append(f.reports, s)
+	granted := f.granted
+	granted.App = s.App
+	return granted, nil
+}
+
+func (f *fakeSender) Credits(ctx context.Context, app, openID string) (producer.Credits, error) {
+	c := f.credits
+	c.App, c.OpenID = app, openID
+	return c, f.begin(ctx)
+}
+
+func (f *fakeSender) EraseUser(ctx context.Context, app, openID string) error {
+	if err := f.begin(ctx); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.erased = append(f.erased, app+" "+openID)
+	return nil
+}
+
 func (f *fakeSender) last(t *testing.T) tasks.Notification {
 	t.Helper()
 	f.mu.Lock()
@@ -139,8 +189,9 @@ func setup(t *testing.T, change ...func(*Config)) *bundle {
 	t.Helper()
 	b := &bundle{t: t, log: &lockedBuffer{}}
 	b.sender = &fakeSender{
-		hashes: map[string]string{},
-		state:  producer.State{Kind: tasks.KindSubscribe, Status: tasks.StatusQueued},
+		hashes:  map[string]string{},
+		state:   producer.State{Kind: tasks.KindSubscribe, Status: tasks.StatusQueued},
+		credits: producer.Credits{Subscriptions: []producer.SubscriptionCredits{}, FormIDs: []producer.FormIDCredits{}},
 	}
 	c := Config{
 		Sender: b.sender,
@@ -481,6 +532,12 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/v1/notifications", 405, "POST", "/v1/notifications"},
 		{"PUT", "/v1/notifications/n-1", 405, "DELETE, GET, HEAD", "/v1/notifications/{id}"},
 		{"DELETE", "/v1/notifications:batch", 405, "POST", "/v1/notifications:batch"},
+		{"GET", "/v1/form-ids", 405, "POST", "/v1/form-ids"},
+		{"PUT", "/v1/subscriptions", 405, "POST", "/v1/subscriptions"},
+		{"POST", "/v1/credits", 405, "GET, HEAD", "/v1/credits"},
+		{"GET", "/v1/users/" + openid, 405, "DELETE", "/v1/users/{openid}"},
+		{"DELETE", "/v1/users/", 404, "", "other"},
+		{"DELETE", "/v1/users/" + openid + "/more", 404, "", "other"},
 		{"POST", "/v1/openapi.json", 405, "GET, HEAD", "/v1/openapi.json"},
 		{"CANARY", "/v1/openapi.json", 405, "GET, HEAD", "/v1/openapi.json"},
 		{"HEAD", "/v1/openapi.json", 200, "", "/v1/openapi.json"},
@@ -573,6 +630,10 @@ func TestCallsAreBounded(t *testing.T) {
 		{"GET", "/v1/notifications/n-1", "", callTimeout},
 		{"DELETE", "/v1/notifications/n-1", "", callTimeout},
 		{"POST", "/v1/notifications:batch", `{"notifications":[` + notification() + `]}`, batchTimeout},
+		{"POST", "/v1/form-ids", formID(), callTimeout},
+		{"POST", "/v1/subscriptions", subscription(), callTimeout},
+		{"GET", "/v1/credits?openid=" + openid, "", callTimeout},
+		{"DELETE", "/v1/users/" + openid, "", callTimeout},
 	} {
 		left = 0
 		b.do(c.method, c.path, c.body)

@@ -41,7 +41,12 @@ func TestBadInput(t *testing.T) {
 		"object of nothing":   {`{}`, 422, []string{"to.openid", "template_id", "data"}},
 		"all null":            {`{"to":null,"data":null,"template_id":null,"page":null}`, 422, []string{"to.openid", "template_id", "data"}},
 		"misspelled":          {notification("tempalte_id", content), 422, []string{"tempalte_id"}},
-		"later field":         {notification("form_id", content, "dry_run", true), 422, []string{"dry_run", "form_id"}},
+		"later field":         {notification("sn", content, "dry_run", true), 422, []string{"dry_run", "sn"}},
+		"another kind's":      {notification("form_id", content, "emphasis_keyword", "CANARY.DATA"), 422, []string{"form_id", "emphasis_keyword"}},
+		"form_id empty":       {notification("kind", "template", "form_id", ""), 422, []string{"form_id"}},
+		"form_id mock":        {notification("kind", "template", "form_id", "the formId is a mock one CANARY"), 422, []string{"form_id"}},
+		"emphasis number":     {notification("kind", "template", "emphasis_keyword", 1), 422, []string{"emphasis_keyword"}},
+		"emphasis malformed":  {notification("kind", "template", "emphasis_keyword", "CANARY"), 422, []string{"emphasis_keyword"}},
 		"unknown and null":    {notification("nothing", nil), 422, []string{"nothing"}},
 		"openid as a name":    {notification(openid, 1), 422, []string{"(unnamed)"}},
 		"no name":             {notification("", 1), 422, []string{"(unnamed)"}},
@@ -60,7 +65,13 @@ func TestBadInput(t *testing.T) {
 		"id number":           {notification("id", 4711), 422, []string{"id"}},
 		"to string":           {notification("to", openid), 422, []string{"to"}},
 		"to empty":            {notification("to", map[string]any{}), 422, []string{"to.openid"}},
-		"to more":             {notification("to", map[string]any{"openid": openid, "code": content}), 422, []string{"to.code"}},
+		"to more":             {notification("to", map[string]any{"openid": openid, "code": content}), 422, []string{"to"}},
+		"to unknown":          {notification("to", map[string]any{"openid": openid, "openids": []string{content}}), 422, []string{"to.openids"}},
+		"code empty":          {notification("to", map[string]any{"code": ""}), 422, []string{"to.code"}},
+		"code number":         {notification("to", map[string]any{"code": 1}), 422, []string{"to.code"}},
+		"code malformed":      {notification("to", map[string]any{"code": "CANARY CANARY"}), 422, []string{"to.code"}},
+		"code and no openid":  {notification("to", map[string]any{"code": content, "openid": ""}), 422, []string{"to.openid"}},
+		"code later":          {notification("to", map[string]any{"code": content}, "send_at", soon), 422, []string{"send_at"}},
 		"to twice":            {`{"to":{"openid":"` + openid + `","openid":"CANARY2"},"template_id":"t","data":{"thing1":"v"}}`, 422, []string{"to.openid"}},
 		"openid null":         {notification("to", map[string]any{"openid": nil}), 422, []string{"to.openid"}},
 		"openid empty":        {notification("to", map[string]any{"openid": ""}), 422, []string{"to.openid"}},
@@ -141,6 +152,15 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
+func TestSuggestionsElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"touser": "openid", "formId": "form_id", "submittedAt": "submitted_at"} {
+		if got := suggestion(name, formIDFields); got != "; did you mean "+want+"?" {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -159,6 +179,12 @@ func TestAccepted(t *testing.T) {
 		"times":         {notification("send_at", "2020-01-31T09:00:00.5+08:00"), func(n tasks.Notification) bool { return n.SendAt.UnixMilli() == 1580432400500 }},
 		"all words": {notification("kind", "subscribe", "priority", "bulk", "on_unknown", "drop", "lang", "en_US", "miniprogram_state", "trial"), func(n tasks.Notification) bool {
 			return n.Priority == tasks.Bulk && n.OnUnknown == tasks.Drop && n.Lang == "en_US" && n.MiniprogramState == "trial"
+		}},
+		"code": {notification("to", map[string]any{"code": "071CANARY=code", "openid": nil}), func(n tasks.Notification) bool {
+			return n.To == tasks.Recipient{Code: "071CANARY=code"}
+		}},
+		"template": {notification("kind", "template", "form_id", content, "emphasis_keyword", "keyword1.DATA", "data", nil), func(n tasks.Notification) bool {
+			return n.Kind == tasks.KindTemplate && n.FormID == content && n.EmphasisKeyword == "keyword1.DATA" && n.Data == nil
 		}},
 		"nothing is lost": {notification("id", "n", "not_after", "2100-01-01T00:00:00Z"), func(n tasks.Notification) bool {
 			return n.ID == "n" && n.NotAfter.Year() == 2100 && n.TemplateID == "template-1"

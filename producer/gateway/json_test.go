@@ -15,6 +15,7 @@ import (
 var seeds = []string{
 	notification(), notification("id", "n", "priority", "bulk", "page", "", "send_at", "2030-01-31T09:00:00+08:00"),
 	notification("data", map[string]any{"thing1": map[string]any{"value": "v"}, "x": 1}),
+	notification("kind", "template", "form_id", "f", "emphasis_keyword", "keyword1.DATA", "to", map[string]any{"code": "c"}),
 	`{}`, `{"a":[1,{"b":"]}"},"\\\""],"c":-1.5e3 , "d":true}`, ` { "\u0061" : null , "a" : { } , "" : [ ] } `,
 	`{"data":{"thing1":"\ud83d"}}`, `{"to":{"openid":"\ud83d\ude00"},"to":0}`, `[]`, `null`, `"\ufffd"`, "{\"a\":\"\ufffd\\u0000\"}",
 }
@@ -100,9 +101,10 @@ func FuzzNotification(f *testing.F) {
 func written(t *testing.T, n tasks.Notification) json.RawMessage {
 	t.Helper()
 	fields := map[string]any{
-		"app": n.App, "kind": n.Kind, "id": n.ID, "to": map[string]string{"openid": n.To.OpenID}, "template_id": n.TemplateID,
+		"app": n.App, "kind": n.Kind, "id": n.ID, "to": recipient(n.To), "template_id": n.TemplateID,
 		"page": n.Page, "data": n.Data, "miniprogram_state": n.MiniprogramState, "lang": n.Lang,
 		"send_at": n.SendAt, "not_after": n.NotAfter, "priority": n.Priority, "on_unknown": n.OnUnknown,
+		"form_id": n.FormID, "emphasis_keyword": n.EmphasisKeyword,
 	}
 	for name, value := range fields {
 		if v := reflect.ValueOf(value); v.IsZero() || v.Kind() == reflect.Map && v.IsNil() {
@@ -114,6 +116,13 @@ func written(t *testing.T, n tasks.Notification) json.RawMessage {
 		t.Fatal(err)
 	}
 	return body
+}
+
+func recipient(to tasks.Recipient) map[string]string {
+	if to.Code != "" {
+		return map[string]string{"code": to.Code}
+	}
+	return map[string]string{"openid": to.OpenID}
 }
 
 func BenchmarkRead(b *testing.B) {

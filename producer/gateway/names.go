@@ -32,6 +32,9 @@ func suggestion[T any](name string, fields map[string]T) string {
 	}
 	name = plain(name)
 	best, least := elsewhere[name], 3
+	if _, here := fields["openid"]; here && best != "" {
+		best = "openid"
+	}
 	for known := range fields {
 		d := distance(name, plain(known))
 		alike := d <= 2 && d < len(known)/2

@@ -56,11 +56,19 @@ func internalError() *problem {
 
 func unavailable() *problem {
 	return newProblem(http.StatusServiceUnavailable,
-		"Redis does not answer, so nobody can tell whether this took effect: repeat it with the same id, so that it is stored once").
+		"Redis does not answer, so nobody can tell whether this took effect: repeat it unchanged, with the same id if it has one, so that it counts once").
 		with("Retry-After", "2")
 }
 
-// failed turns an error of the Sender into an answer about one notification.
+// noWorker: nothing was lost by the caller, and starting a worker takes a while.
+func noWorker() *problem {
+	return newProblem(http.StatusServiceUnavailable,
+		"no worker has announced itself yet, so nobody can tell whether reports count: start one, and repeat this with the same report_id").
+		with("Retry-After", "10")
+}
+
+// failed turns an error of the Sender into an answer. app and id are those of the
+// notification it is about, if it is about one.
 func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
 	if refused, ok := errors.AsType[*tasks.ValidationError](err); ok {
 		return invalid(refused.Fields...)
@@ -75,6 +83,8 @@ func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
 		return newProblem(http.StatusConflict, "this id belongs to a notification with other content: use another id, or leave it out")
 	case errors.Is(err, producer.ErrNotFound):
 		return newProblem(http.StatusNotFound, "nothing is known about this id in this app: it was never sent, or it ended so long ago that it is forgotten")
+	case errors.Is(err, producer.ErrNoWorker):
+		return noWorker()
 	case errors.Is(err, producer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return unavailable()
 	}

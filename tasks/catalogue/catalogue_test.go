@@ -65,4 +65,3 @@ func TestKnownTypesOutliveRedis(t *testing.T) {
 		t.Errorf("while Redis is away: %v", got)
 	}
 }
-
