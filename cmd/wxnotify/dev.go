@@ -14,6 +14,7 @@ import (
 	"github.com/wxnotify/wxnotify/cmd/internal/embedded"
 	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
+	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/worker/wechat/sandbox"
 )
 
@@ -171,8 +172,12 @@ func together(name string, log *slog.Logger, parts ...boot.Part) boot.Part {
 	return boot.Part{Name: name, Run: func(ctx context.Context) error { return boot.Run(ctx, log, parts...) }}
 }
 
-// greetWithin bounds the wait for the first notification's outcome.
-const greetWithin = 30 * time.Second
+// greetWithin bounds the wait for the first notification's outcome; receiptWithin
+// that for WeChat's word about its delivery, after it.
+const (
+	greetWithin   = 30 * time.Second
+	receiptWithin = 3 * time.Second
+)
 
 // greet sends a first notification, says what became of it and where everything
 // is, and then waits for the end.
@@ -201,12 +206,16 @@ func (d *dev) firstNotification(ctx context.Context) (producer.State, error) {
 	}
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
+	var accepted time.Time
 	for {
 		state, err := d.client.Status(ctx, receipt.App, receipt.ID)
-		if err != nil && !errors.Is(err, producer.ErrNotFound) {
+		switch {
+		case err != nil && !errors.Is(err, producer.ErrNotFound):
 			return state, err
-		}
-		if state.Status.Final() {
+		case state.Status == tasks.Status(tasks.Accepted) && accepted.IsZero():
+			accepted = time.Now()
+		case state.Status == tasks.Status(tasks.Accepted) && time.Since(accepted) < receiptWithin:
+		case state.Status.Final():
 			return state, nil
 		}
 		select {

@@ -43,7 +43,7 @@ func wantWelcome(t *testing.T, p *process, notes ...string) {
 	t.Helper()
 	p.line(`(Ctrl-C stops everything)`)
 	screen := p.out.String()
-	for _, text := range append(notes, "First notification: accepted, msgid ") {
+	for _, text := range append(notes, "First notification: delivered, msgid ") {
 		if !strings.Contains(screen, text) {
 			t.Errorf("want %q on the screen:\n%s", text, screen)
 		}
@@ -75,8 +75,8 @@ func wantPrintedRequests(t *testing.T, p *process) {
 	url := p.line(`curl -sS '(\S+\?app=\S+)'`)
 	taskstest.Eventually(t, 20*time.Second, func() string {
 		code, answer := get(t, url, m[2])
-		if code != http.StatusOK || !strings.Contains(answer, `"status":"accepted"`) || strings.Contains(answer, `"msgid":""`) {
-			return "want it accepted with an msgid, the printed status URL answers " + answer
+		if code != http.StatusOK || !strings.Contains(answer, `"status":"delivered"`) || strings.Contains(answer, `"msgid":""`) {
+			return "want it delivered with an msgid, the printed status URL answers " + answer
 		}
 		return ""
 	})

@@ -239,7 +239,7 @@ func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *
 	}
 	return gateway.New(gateway.Config{
 		Sender: client, Keys: keys, Apps: appIDs(c), Logger: log,
-		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued,
+		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued, ObserveGrant: m.Grant,
 	})
 }
 

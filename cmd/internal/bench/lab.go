@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 // The app the sandbox plays. The secret opens nothing.
@@ -28,7 +30,7 @@ const concurrency = 64
 // lab is a folder of its own, a redis-server, a sandbox, and the two binaries.
 type lab struct {
 	dir      string
-	self     string // this binary, for the bare handler
+	self     string // this binary, for the bare handlers
 	wxnotify string
 	redis    *redisServer
 	sandbox  *sandboxServer
@@ -105,10 +107,12 @@ func cleanEnv() []string {
 	return env
 }
 
-var appEnv = []string{
-	"WXNOTIFY_APPS=" + benchApp,
-	"WXNOTIFY_APP_" + strings.ToUpper(benchApp) + "_SECRET=" + benchSecret,
-}
+// appVariable begins the names of the app's variables.
+var appVariable = "WXNOTIFY_APP_" + strings.ToUpper(benchApp) + "_"
+
+var appEnv = []string{"WXNOTIFY_APPS=" + benchApp, appVariable + "SECRET=" + benchSecret}
+
+func redisURL(addr string) string { return "WXNOTIFY_REDIS_URL=redis://" + addr + "/0" }
 
 func (l *lab) startRedis(ctx context.Context) error {
 	path, err := exec.LookPath("redis-server")
@@ -144,15 +148,40 @@ func (l *lab) startSandbox(ctx context.Context) error {
 	return await(ctx, "the sandbox", startWithin, func() (bool, error) { return l.sandbox.reset(ctx) == nil, nil })
 }
 
-// startWorker starts a worker on a Redis address.
+// startWorker starts a worker on a Redis address, with the defaults.
 func (l *lab) startWorker(ctx context.Context, redisAddr string) (*process, error) {
+	return l.startWorkerWith(ctx, redisAddr, tasks.CreditsObserve)
+}
+
+// startWorkerWith starts a worker that deals with consents as mode says.
+func (l *lab) startWorkerWith(ctx context.Context, redisAddr string, mode tasks.CreditMode) (*process, error) {
 	env := append([]string{
-		"WXNOTIFY_REDIS_URL=redis://" + redisAddr + "/0",
+		redisURL(redisAddr),
 		"WXNOTIFY_WECHAT_URL=" + l.sandbox.url,
 		"WXNOTIFY_ADMIN_ADDR=127.0.0.1:0",
 		"WXNOTIFY_CONCURRENCY=" + strconv.Itoa(concurrency),
+		appVariable + "CREDITS=" + string(mode),
 	}, appEnv...)
 	return l.start(ctx, "worker", env, l.wxnotify, "worker")
+}
+
+// startGateway starts a gateway that takes sealed pushes on addr.
+func (l *lab) startGateway(ctx context.Context, addr string) (*process, error) {
+	env := append([]string{
+		redisURL(l.redis.addr),
+		"WXNOTIFY_GATEWAY_ADDR=" + addr,
+		"WXNOTIFY_GATEWAY_KEYS=bench:bench-key-of-no-real-gateway",
+		"WXNOTIFY_ADMIN_ADDR=127.0.0.1:0",
+		appVariable + "CALLBACK_TOKEN=" + callbackToken,
+		appVariable + "CALLBACK_AES_KEY=" + callbackAESKey,
+	}, appEnv...)
+	return l.start(ctx, "gateway", env, l.wxnotify, "gateway")
+}
+
+// startBareCallback starts the bare callback on addr.
+func (l *lab) startBareCallback(ctx context.Context, addr string) (*process, error) {
+	env := []string{bareRedisAddr + "=" + l.redis.addr, bareListenAddr + "=" + addr}
+	return l.start(ctx, "bare callback", env, l.self, bareCallbackCommand)
 }
 
 // startBare starts the bare handler on a Redis address.

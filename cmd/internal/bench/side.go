@@ -37,10 +37,13 @@ type message struct{ id, openID string }
 func messages(prefix string, n int) []message {
 	list := make([]message, n)
 	for i := range list {
-		list[i] = message{id: fmt.Sprintf("%s%07d", prefix, i), openID: fmt.Sprintf("oBench0%021d", i)}
+		list[i] = message{id: fmt.Sprintf("%s%07d", prefix, i), openID: openID(i)}
 	}
 	return list
 }
+
+// openID is the i-th user's, as long as a real one.
+func openID(i int) string { return fmt.Sprintf("oBench0%021d", i) }
 
 // What all messages have in common.
 const (
