@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
 
@@ -75,7 +76,24 @@ func New(redisURL string, options ...Option) (*Client, error) {
 		tasks:  tasks.NewClient(rdb, s.namespace),
 		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
 		served: tasks.NewServed(rdb, s.namespace),
+		types:  typesFrom(catalogue.New(rdb, s.namespace)),
 	}, nil
+}
+
+// typesFrom looks types up in the list that workers keep. Without it every type is
+// unknown, which is no reason to fail.
+func typesFrom(c *catalogue.Catalogue) func(context.Context, string) map[string]ledger.TemplateType {
+	return func(ctx context.Context, app string) map[string]ledger.TemplateType {
+		types := map[string]ledger.TemplateType{}
+		known, err := c.Types(ctx, app)
+		if err != nil {
+			return types
+		}
+		for id, t := range known {
+			types[id] = ledger.TemplateType(t)
+		}
+		return types
+	}
 }
 
 // Close closes the connections. Calls under way fail.

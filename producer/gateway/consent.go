@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
@@ -94,8 +95,10 @@ func (g *gateway) grantFormID(x *exchange) reply {
 		return g.failed(x, "", "", err).reply()
 	}
 	if granted.Result == ledger.FormIDRepeated {
+		g.observeGrant(x.app, metrics.GrantFromFormID, metrics.GrantRepeated)
 		return answer(http.StatusOK, granted)
 	}
+	g.observeGrant(x.app, metrics.GrantFromFormID, metrics.GrantGranted)
 	return answer(http.StatusCreated, granted)
 }
 
@@ -117,7 +120,24 @@ func (g *gateway) grantSubscription(x *exchange) reply {
 	if err != nil {
 		return g.failed(x, "", "", err).reply()
 	}
+	g.countReport(x.app, len(d.v.Results), granted)
 	return answer(http.StatusOK, granted)
+}
+
+// countReport counts each template of a report once.
+func (g *gateway) countReport(app string, templates int, s producer.SubscriptionGrant) {
+	count := func(n int, result string) {
+		for range n {
+			g.observeGrant(app, metrics.GrantFromReport, result)
+		}
+	}
+	if s.Repeated {
+		count(templates, metrics.GrantRepeated)
+		return
+	}
+	count(s.Accepted, metrics.GrantGranted)
+	count(s.Refused, metrics.GrantRefused)
+	count(templates-s.Accepted-s.Refused, metrics.GrantIgnored)
 }
 
 // credits is GET /v1/credits.

@@ -58,24 +58,38 @@ func TestGrantFormID(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	b.do("POST", "/v1/form-ids", formID("form_id", "other", "uses", nil, "submitted_at", nil)).want(201)
+	b.wantGrants("form_id granted", "form_id repeated", "form_id granted")
+}
+
+func (b *bundle) wantGrants(want ...string) {
+	b.t.Helper()
+	if !slices.Equal(b.grants, want) {
+		b.t.Errorf("counted %v, want %v", b.grants, want)
+	}
+	b.grants = nil
 }
 
 func TestGrantSubscription(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.sender.granted = producer.SubscriptionGrant{Counted: true, Accepted: 2, Refused: 1}
-	r := b.do("POST", "/v1/subscriptions", subscription("results", map[string]any{"a": "accept", "b": "reject", "errMsg": 1})).want(200)
+	r := b.do("POST", "/v1/subscriptions", subscription("results", map[string]any{"a": "accept", "b": "reject", "c": "accept", "errMsg": 1})).want(200)
 	for name, want := range map[string]any{"app": app, "counted": true, "repeated": false, "accepted": 2.0, "refused": 1.0, "note": nil} {
 		r.wantField(name, want)
 	}
 	got := b.sender.reports[0]
-	if got.App != app || got.OpenID != openid || got.ReportID != "CANARYreport" || fmt.Sprint(got.Results) != "map[a:accept b:reject]" {
+	if got.App != app || got.OpenID != openid || got.ReportID != "CANARYreport" || fmt.Sprint(got.Results) != "map[a:accept b:reject c:accept]" {
 		t.Errorf("%+v", got)
 	}
+	b.wantGrants("report granted", "report granted", "report refused")
 	b.sender.granted = producer.SubscriptionGrant{Note: "because"}
 	r = b.do("POST", "/v1/subscriptions", subscription()).want(200)
 	r.wantField("counted", false)
 	r.wantField("note", "because")
+	b.wantGrants("report ignored")
+	b.sender.granted = producer.SubscriptionGrant{Counted: true, Repeated: true}
+	b.do("POST", "/v1/subscriptions", subscription()).want(200)
+	b.wantGrants("report repeated")
 }
 
 func TestShowCredits(t *testing.T) {

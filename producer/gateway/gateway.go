@@ -50,6 +50,10 @@ type Config struct {
 	// they could be read (they may be nonsense), and accepted, duplicate, conflict,
 	// invalid, unavailable or failed. Default: nobody.
 	ObserveEnqueue func(app, kind, result string)
+	// ObserveGrant is told what became of a form id or of one template of a report:
+	// app, metrics.GrantFromFormID or GrantFromReport, and one of metrics.GrantResults.
+	// Default: nobody.
+	ObserveGrant func(app, source, result string)
 }
 
 // How long a call to the Sender may take.
@@ -69,6 +73,7 @@ type gateway struct {
 	logger         *slog.Logger
 	observe        func(route string, code int, d time.Duration)
 	observeEnqueue func(app, kind, result string)
+	observeGrant   func(app, source, result string)
 }
 
 // endpoint answers one method of one route.
@@ -96,7 +101,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	g := &gateway{
 		sender: c.Sender, keys: keys, apps: slices.Clone(c.Apps),
-		logger: c.Logger, observe: c.Observe, observeEnqueue: c.ObserveEnqueue,
+		logger: c.Logger, observe: c.Observe, observeEnqueue: c.ObserveEnqueue, observeGrant: c.ObserveGrant,
 	}
 	g.fillHooks()
 	return g.mux(), nil
@@ -112,6 +117,9 @@ func (g *gateway) fillHooks() {
 	}
 	if g.observeEnqueue == nil {
 		g.observeEnqueue = func(string, string, string) {}
+	}
+	if g.observeGrant == nil {
+		g.observeGrant = func(string, string, string) {}
 	}
 }
 

@@ -183,6 +183,7 @@ type bundle struct {
 	mu       sync.Mutex
 	requests []string // "route code"
 	offered  []string // "app kind result"
+	grants   []string // "source result"
 }
 
 func setup(t *testing.T, change ...func(*Config)) *bundle {
@@ -210,6 +211,11 @@ func setup(t *testing.T, change ...func(*Config)) *bundle {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.offered = append(b.offered, app+" "+kind+" "+result)
+		},
+		ObserveGrant: func(_, source, result string) {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.grants = append(b.grants, source+" "+result)
 		},
 	}
 	for _, f := range change {
