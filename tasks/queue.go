@@ -108,7 +108,7 @@ func (p Priority) Policy() LanePolicy {
 // EventsPolicy is how an app's events queue is served: a grant should be there
 // before the send it allows.
 func EventsPolicy() LanePolicy {
-	return LanePolicy{Dequeuers: 2, TaskCheckInterval: 60 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
+	return LanePolicy{Dequeuers: 1, TaskCheckInterval: 60 * time.Millisecond, DelayedTaskCheckInterval: time.Second}
 }
 
 // SystemPolicy is how the queue of scheduled tasks is served.
