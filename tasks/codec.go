@@ -103,6 +103,16 @@ func Decode(taskType string, payload []byte) (Envelope, error) {
 	return w.envelope(Kind(name))
 }
 
+// Foreign reports whether a task of this type is none of ours, whatever version wrote it.
+func Foreign(taskType string) bool {
+	for _, prefix := range []string{taskTypePrefix, eventTypePrefix, jobTypePrefix} {
+		if strings.HasPrefix(taskType, prefix) {
+			return false
+		}
+	}
+	return true
+}
+
 // unreadable tells garbage from what a newer version wrote: it may have changed
 // the type of any field but the version's.
 func unreadable(payload []byte) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -272,10 +273,31 @@ func checkQueues(c *config.Config, i *asynq.Inspector, r *report) {
 		r.add(levelWarn, "queues", "cannot be listed: %v", err)
 		return
 	}
+	for _, app := range c.Apps {
+		checkConsent(app, slices.Contains(queues, c.Namespace.EventsQueue(app.ID)), r)
+	}
 	for _, queue := range queues {
 		if c.Namespace.Owns(queue) {
 			checkQueue(queue, i, r)
 		}
+	}
+}
+
+// checkConsent asks whether what an app's consents come from was ever heard.
+func checkConsent(app config.App, pushed bool, r *report) {
+	what := "consents of " + app.ID
+	const missing = "but WeChat has pushed nothing yet: set up the message push in its console and a callback token here"
+	switch {
+	case app.Credits == string(tasks.CreditsOff):
+		r.add(levelOK, what, "no books are kept")
+	case app.ConsentSource == string(tasks.ConsentReport):
+		r.add(levelOK, what, "%s, by what the front end reports", app.Credits)
+	case pushed:
+		r.add(levelOK, what, "%s, by what WeChat pushes", app.Credits)
+	case app.Credits == string(tasks.CreditsEnforce):
+		r.add(levelFail, what, "%s, %s; until then what users accept is not heard, and nothing is sent", app.Credits, missing)
+	default:
+		r.add(levelWarn, what, "%s, %s, or set its credits off", app.Credits, missing)
 	}
 }
 
@@ -290,9 +312,7 @@ func checkQueue(queue string, i *asynq.Inspector, r *report) {
 			return
 		}
 		for _, info := range infos {
-			_, notification := tasks.Decode(info.Type, info.Payload)
-			_, job := tasks.DecodeJob(info.Type, info.Payload)
-			if errors.Is(notification, tasks.ErrForeign) && errors.Is(job, tasks.ErrForeign) {
+			if tasks.Foreign(info.Type) {
 				foreign[strconv.Quote(info.Type)]++
 			}
 		}

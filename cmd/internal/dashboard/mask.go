@@ -136,13 +136,10 @@ const openIDLength = 28
 // themselves, without what looks like an openid all the same. What others wrote
 // about their tasks is not ours to show.
 func maskErrorText(taskType, text string) string {
-	_, err := tasks.Decode(taskType, nil)
-	_, jobErr := tasks.DecodeJob(taskType, nil)
-	_, eventErr := tasks.DecodeEvent(taskType, nil)
 	if text == "" {
 		return ""
 	}
-	if errors.Is(err, tasks.ErrForeign) && errors.Is(jobErr, tasks.ErrForeign) && errors.Is(eventErr, tasks.ErrForeign) {
+	if tasks.Foreign(taskType) {
 		return notShown(len(text))
 	}
 	text = panicked.ReplaceAllString(text, "$1")
