@@ -66,6 +66,8 @@ func (m *Metrics) defineConsent(b builder) {
 		"Events in WeChat's pushes, by what became of them.", "app", "event", "result")
 	m.grants = b.counter("wxnotify_grants_total",
 		"Users' answers to being asked for consent, by who reported them and what became of them.", "app", "source", "result")
+	m.uncovered = b.counter("wxnotify_uncovered_attempts_total",
+		"Attempts that nothing in the books covers, made because consent is only observed.", "app")
 	m.callbackRequests = b.counter("wxnotify_callback_requests_total",
 		"HTTP requests to the callback.", "app", "result")
 	m.callbackSeconds = b.NewHistogram(prometheus.HistogramOpts{
@@ -82,6 +84,14 @@ func (m *Metrics) Receipt(app, result string) {
 		return
 	}
 	m.receipts.WithLabelValues(m.known.apps.label(app), m.known.receiptResults.label(result)).Inc()
+}
+
+// Uncovered counts an attempt that enforcing consent would have held back.
+func (m *Metrics) Uncovered(app string) {
+	if m == nil {
+		return
+	}
+	m.uncovered.WithLabelValues(m.known.apps.label(app)).Inc()
 }
 
 // Purged counts n records that the purge removed; record is one of the Purged

@@ -96,6 +96,7 @@ func (m *Metrics) createKnown() {
 	create(m.grants, apps, k.grantSources.all(), k.grantResults.all())
 	create(m.callbackRequests, apps, k.callbackResults.all())
 	create(m.setAside, k.setAsideReasons.all())
+	create(m.uncovered, apps)
 	create(m.admissions, k.verdicts.all())
 }
 

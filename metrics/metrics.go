@@ -55,6 +55,7 @@ type Metrics struct {
 	purged           *prometheus.CounterVec
 	events           *prometheus.CounterVec
 	grants           *prometheus.CounterVec
+	uncovered        *prometheus.CounterVec
 	callbackRequests *prometheus.CounterVec
 	callbackSeconds  prometheus.Histogram
 

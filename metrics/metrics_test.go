@@ -32,6 +32,7 @@ var contract = []string{
 	"wxnotify_gateway_request_duration_seconds{route} histogram",
 	"wxnotify_gateway_requests_total{code,route} counter",
 	"wxnotify_grants_total{app,result,source} counter",
+	"wxnotify_uncovered_attempts_total{app} counter",
 	"wxnotify_job_last_success_timestamp_seconds{job} gauge",
 	"wxnotify_late_settlements_total{} counter",
 	"wxnotify_notifications_total{app,kind,outcome} counter",

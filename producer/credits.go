@@ -68,23 +68,23 @@ func (c *Client) Credits(ctx context.Context, app, openID string) (Credits, erro
 	}, nil
 }
 
-func subscriptions(held []ledger.Subscription, types map[string]ledger.TemplateType) []SubscriptionCredits {
+func subscriptions(held []ledger.Subscription, types map[string]tasks.TemplateType) []SubscriptionCredits {
 	list := make([]SubscriptionCredits, len(held))
 	for i, s := range held {
 		list[i] = SubscriptionCredits{
 			TemplateID: s.TemplateID, Type: typeWord(types[s.TemplateID]), Credits: s.Credits,
-			Standing:  types[s.TemplateID] == ledger.LongTerm && s.Credits > 0,
+			Standing:  types[s.TemplateID] == tasks.LongTerm && s.Credits > 0,
 			RefusedAt: s.RefusedAt.UTC(), ChangedAt: s.ChangedAt.UTC(),
 		}
 	}
 	return list
 }
 
-func typeWord(t ledger.TemplateType) string {
+func typeWord(t tasks.TemplateType) string {
 	switch t {
-	case ledger.OneTime:
+	case tasks.OneTime:
 		return "one_time"
-	case ledger.LongTerm:
+	case tasks.LongTerm:
 		return "long_term"
 	}
 	return "unknown"

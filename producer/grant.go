@@ -92,7 +92,7 @@ func (c *Client) GrantFormID(ctx context.Context, f FormID) (FormIDGrant, error)
 }
 
 // GrantSubscription counts what a user answered, if the app goes by such reports
-// (WXNOTIFY_APP_<APPID>_CONSENT_SOURCE is report); otherwise the answer says so, and
+// (WXNOTIFY_APP_…_CONSENT_SOURCE is report); otherwise the answer says so, and
 // that is no error. It may be repeated. Errors: *ValidationError, ErrUnknownApp,
 // ErrNoWorker, ErrUnavailable, or ctx's.
 func (c *Client) GrantSubscription(ctx context.Context, s Subscription) (SubscriptionGrant, error) {
@@ -196,9 +196,9 @@ func (c *Client) policy(ctx context.Context, app string) (tasks.ConsentPolicy, e
 
 // Why a grant was not counted.
 const (
-	noteOff = "this app keeps no books of consent (its WXNOTIFY_APP_<APPID>_CREDITS is off), so nothing was counted"
+	noteOff = "this app keeps no books of consent (its WXNOTIFY_APP_…_CREDITS is off), so nothing was counted"
 	// noteEvent: counting the report too would count one acceptance twice.
-	noteEvent = "this app goes by WeChat's own push (its WXNOTIFY_APP_<APPID>_CONSENT_SOURCE is event), so the report was not counted"
+	noteEvent = "this app goes by WeChat's own push (its WXNOTIFY_APP_…_CONSENT_SOURCE is event), so the report was not counted"
 )
 
 // uncounted says why reports do not count under a policy, "" if they do.
@@ -212,7 +212,7 @@ func uncounted(p tasks.ConsentPolicy) string {
 	return ""
 }
 
-func (c *Client) templateTypes(ctx context.Context, app string) map[string]ledger.TemplateType {
+func (c *Client) templateTypes(ctx context.Context, app string) map[string]tasks.TemplateType {
 	if c.types == nil {
 		return nil
 	}
@@ -245,7 +245,7 @@ func (s Subscription) templates() []string {
 	return slices.DeleteFunc(ids, func(id string) bool { return id == errMsg })
 }
 
-func (s Subscription) answers(types map[string]ledger.TemplateType) []ledger.Answer {
+func (s Subscription) answers(types map[string]tasks.TemplateType) []ledger.Answer {
 	var list []ledger.Answer
 	for _, id := range s.templates() {
 		if said := accepts[s.Results[id]]; said != neither {

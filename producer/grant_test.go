@@ -269,7 +269,7 @@ func TestGrantByHandWithoutBooks(t *testing.T) {
 
 func TestCreditsByType(t *testing.T) {
 	b := setup(t).keeps(tasks.CreditsEnforce, tasks.ConsentReport)
-	b.client.KnowTypes(map[string]ledger.TemplateType{"long": ledger.LongTerm, "once": ledger.OneTime, "refused": ledger.LongTerm})
+	b.client.KnowTypes(map[string]tasks.TemplateType{"long": tasks.LongTerm, "once": tasks.OneTime, "refused": tasks.LongTerm})
 	results := map[string]string{"long": "accept", "once": "accept", "new": "accept", "refused": "reject"}
 	b.report("r1", results)
 	b.report("r2", results)

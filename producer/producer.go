@@ -35,7 +35,7 @@ type Client struct {
 	ledger *ledger.Ledger
 	served *tasks.Served
 	// types looks up an app's templates by id; nil: every template's type is unknown.
-	types func(ctx context.Context, app string) map[string]ledger.TemplateType
+	types func(ctx context.Context, app string) map[string]tasks.TemplateType
 }
 
 // Option changes how a client is made.
@@ -82,15 +82,11 @@ func New(redisURL string, options ...Option) (*Client, error) {
 
 // typesFrom looks types up in the list that workers keep. Without it every type is
 // unknown, which is no reason to fail.
-func typesFrom(c *catalogue.Catalogue) func(context.Context, string) map[string]ledger.TemplateType {
-	return func(ctx context.Context, app string) map[string]ledger.TemplateType {
-		types := map[string]ledger.TemplateType{}
-		known, err := c.Types(ctx, app)
+func typesFrom(c *catalogue.Catalogue) func(context.Context, string) map[string]tasks.TemplateType {
+	return func(ctx context.Context, app string) map[string]tasks.TemplateType {
+		types, err := c.Types(ctx, app)
 		if err != nil {
-			return types
-		}
-		for id, t := range known {
-			types[id] = ledger.TemplateType(t)
+			return nil
 		}
 		return types
 	}

@@ -52,9 +52,13 @@ const (
 	ConsentReport ConsentSource = "report"
 )
 
-// servedFresh is how long a list read from Redis answers for apps it names;
-// an app it does not name is looked up again at once.
-const servedFresh = time.Minute
+// How long a list read from Redis answers for apps it names, when asked whether an
+// app is served and when asked how its consents are kept. An app it does not name
+// is looked up again at once.
+const (
+	servedFresh  = time.Minute
+	consentFresh = 3 * time.Second
+)
 
 // NewServed returns the list of a namespace.
 func NewServed(rdb redis.UniversalClient, ns Namespace) *Served {
@@ -80,20 +84,20 @@ func (s *Served) Announce(ctx context.Context, apps map[string]ConsentPolicy, no
 // Knows reports whether a worker serves or served app. Before the first worker
 // started nobody can tell, and every app passes.
 func (s *Served) Knows(ctx context.Context, app string) (bool, error) {
-	_, known, any, err := s.find(ctx, app)
+	_, known, any, err := s.find(ctx, app, servedFresh)
 	return known || err == nil && !any, err
 }
 
 // Consent returns how an app's workers keep its users' consent; false if no
 // worker has announced the app.
 func (s *Served) Consent(ctx context.Context, app string) (ConsentPolicy, bool, error) {
-	p, known, _, err := s.find(ctx, app)
+	p, known, _, err := s.find(ctx, app, consentFresh)
 	return p, known, err
 }
 
 // find looks an app up; any says whether there is any app at all.
-func (s *Served) find(ctx context.Context, app string) (p ConsentPolicy, known, any bool, err error) {
-	if p, known := s.fresh(app); known {
+func (s *Served) find(ctx context.Context, app string, fresh time.Duration) (p ConsentPolicy, known, any bool, err error) {
+	if p, known := s.recent(app, fresh); known {
 		return p, true, true, nil
 	}
 	apps, err := s.load(ctx) // not under the lock: a hanging Redis must hold each caller only once
@@ -107,11 +111,11 @@ func (s *Served) find(ctx context.Context, app string) (p ConsentPolicy, known, 
 	return p, known, len(apps) > 0, nil
 }
 
-func (s *Served) fresh(app string) (ConsentPolicy, bool) {
+func (s *Served) recent(app string, fresh time.Duration) (ConsentPolicy, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, known := s.apps[app]
-	return p, known && time.Since(s.read) < servedFresh
+	return p, known && time.Since(s.read) < fresh
 }
 
 func (s *Served) load(ctx context.Context) (map[string]ConsentPolicy, error) {

@@ -15,23 +15,26 @@ const sweepPage = 500
 // DeleteArchived deletes the archived tasks of this namespace that failed last
 // before t, and counts them.
 func (c *Client) DeleteArchived(ctx context.Context, t time.Time) (int, error) {
-	return c.sweep(ctx, []asynq.TaskState{asynq.TaskStateArchived}, func(info *asynq.TaskInfo) bool {
-		return info.LastFailedAt.Before(t)
+	return c.sweep(ctx, []asynq.TaskState{asynq.TaskStateArchived}, func(info *asynq.TaskInfo) (bool, error) {
+		return info.LastFailedAt.Before(t), nil
 	})
 }
 
 // DeleteWaiting deletes the notifications that match and wait for their time, for
 // another attempt or, archived, for a person, and counts them. Those that are next
 // in a queue, or in a worker's hands, are left to the worker.
-func (c *Client) DeleteWaiting(ctx context.Context, match func(Envelope) bool) (int, error) {
+func (c *Client) DeleteWaiting(ctx context.Context, match func(Envelope) (bool, error)) (int, error) {
 	states := []asynq.TaskState{asynq.TaskStateScheduled, asynq.TaskStateRetry, asynq.TaskStateArchived}
-	return c.sweep(ctx, states, func(info *asynq.TaskInfo) bool {
+	return c.sweep(ctx, states, func(info *asynq.TaskInfo) (bool, error) {
 		e, err := Decode(info.Type, info.Payload)
-		return err == nil && match(e)
+		if err != nil {
+			return false, nil // nobody's
+		}
+		return match(e)
 	})
 }
 
-func (c *Client) sweep(ctx context.Context, states []asynq.TaskState, match func(*asynq.TaskInfo) bool) (int, error) {
+func (c *Client) sweep(ctx context.Context, states []asynq.TaskState, match func(*asynq.TaskInfo) (bool, error)) (int, error) {
 	queues, err := within(ctx, c.inspector.Queues)
 	if err != nil {
 		return 0, fmt.Errorf("tasks: list queues: %w", err)
@@ -53,21 +56,10 @@ func (c *Client) sweep(ctx context.Context, states []asynq.TaskState, match func
 }
 
 // sweepQueue reads all first and deletes then: deleting moves what follows.
-func (c *Client) sweepQueue(ctx context.Context, queue string, state asynq.TaskState, match func(*asynq.TaskInfo) bool) (int, error) {
-	var ids []string
-	for page := 1; ; page++ {
-		list, err := within(ctx, func() ([]*asynq.TaskInfo, error) { return c.list(queue, state, page) })
-		if err != nil {
-			return 0, fmt.Errorf("tasks: list tasks: %w", err)
-		}
-		for _, info := range list {
-			if match(info) {
-				ids = append(ids, info.ID)
-			}
-		}
-		if len(list) < sweepPage {
-			break
-		}
+func (c *Client) sweepQueue(ctx context.Context, queue string, state asynq.TaskState, match func(*asynq.TaskInfo) (bool, error)) (int, error) {
+	ids, err := c.matching(ctx, queue, state, match)
+	if err != nil {
+		return 0, err
 	}
 	deleted := 0
 	for _, id := range ids {
@@ -82,6 +74,29 @@ func (c *Client) sweepQueue(ctx context.Context, queue string, state asynq.TaskS
 		}
 	}
 	return deleted, nil
+}
+
+// matching reads all tasks of a queue in one state, page by page.
+func (c *Client) matching(ctx context.Context, queue string, state asynq.TaskState, match func(*asynq.TaskInfo) (bool, error)) ([]string, error) {
+	var ids []string
+	for page := 1; ; page++ {
+		list, err := within(ctx, func() ([]*asynq.TaskInfo, error) { return c.list(queue, state, page) })
+		if err != nil {
+			return nil, fmt.Errorf("tasks: list tasks: %w", err)
+		}
+		for _, info := range list {
+			matches, err := match(info)
+			if err != nil {
+				return nil, err
+			}
+			if matches {
+				ids = append(ids, info.ID)
+			}
+		}
+		if len(list) < sweepPage {
+			return ids, nil
+		}
+	}
 }
 
 func (c *Client) list(queue string, state asynq.TaskState, page int) ([]*asynq.TaskInfo, error) {

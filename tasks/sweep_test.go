@@ -42,7 +42,7 @@ func TestDeleteWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	n, err := c.DeleteWaiting(t.Context(), func(e tasks.Envelope) bool { return e.To.OpenID == "oErased" })
+	n, err := c.DeleteWaiting(t.Context(), func(e tasks.Envelope) (bool, error) { return e.To.OpenID == "oErased", nil })
 	if err != nil || n != 4 {
 		t.Fatalf("%d deleted, %v, want 3 scheduled and 1 archived", n, err)
 	}

@@ -53,6 +53,15 @@ func (j JobTask) timeout() time.Duration {
 	return TaskTimeout
 }
 
+// maxRetry is how often a run is repeated. The next slot does for most what this
+// one did not; an erasure has no other.
+func (j JobTask) maxRetry() int {
+	if j.Job == JobErase {
+		return noRetryLimit
+	}
+	return 3
+}
+
 // EnqueueJob stores one run of a scheduled job. It reports false if another
 // schedule stored it before.
 func (c *Client) EnqueueJob(ctx context.Context, j JobTask) (bool, error) {
@@ -61,7 +70,7 @@ func (c *Client) EnqueueJob(ctx context.Context, j JobTask) (bool, error) {
 		return false, fmt.Errorf("tasks: encode job: %w", err)
 	}
 	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(jobTypePrefix+j.Job, payload),
-		asynq.Queue(c.ns.SystemQueue()), asynq.TaskID(j.taskID()), asynq.MaxRetry(3),
+		asynq.Queue(c.ns.SystemQueue()), asynq.TaskID(j.taskID()), asynq.MaxRetry(j.maxRetry()),
 		asynq.Timeout(j.timeout()), asynq.Retention(jobRetention))
 	switch {
 	case errors.Is(err, asynq.ErrTaskIDConflict):

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -194,4 +195,35 @@ func TestTemplatesThatCannotBeRead(t *testing.T) {
 	if n := b.calls(sandbox.APIGetTemplates).Received; n > 2 {
 		t.Errorf("asked %d times, want at most twice: for the day, and for a template that is missing", n)
 	}
+}
+
+// What is kept of a user is erased also where only a login code named them, and what
+// they are sent afterwards is theirs again.
+func TestErasureFindsLoginCodes(t *testing.T) {
+	b := setup(t)
+	if _, err := b.wechat.SetCode(app, sandbox.Code{OpenID: user, Code: "CANARYcode"}); err != nil {
+		t.Fatal(err)
+	}
+	b.next(send("", 47003, 1))
+	b.start()
+	n := notification("by-code")
+	n.To = producer.Recipient{Code: "CANARYcode"}
+	b.send(n)
+	b.await("by-code", "dead")
+	if err := b.client.EraseUser(b.Context(), app, user); err != nil {
+		t.Fatal(err)
+	}
+	later := notification("later")
+	later.To, later.SendAt = producer.Recipient{OpenID: user}, time.Now().Add(time.Hour)
+	b.send(later)
+	taskstest.Eventually(b, 90*time.Second, func() string {
+		if s, err := b.client.Status(b.Context(), app, "by-code"); !errors.Is(err, producer.ErrNotFound) {
+			return fmt.Sprintf("%+v, %v, want nothing known", s, err)
+		}
+		return ""
+	})
+	if archived := b.list(asynq.TaskStateArchived); len(archived) != 0 {
+		t.Errorf("%d dead letters are left, want none", len(archived))
+	}
+	b.await("later", tasks.StatusScheduled)
 }

@@ -176,6 +176,9 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 		switch v := a.admitted; v.Verdict {
 		case ledger.Go:
 			d.observeStart(a)
+			if v.Uncovered {
+				d.metrics.Uncovered(d.app)
+			}
 			return d.fits(a)
 		case ledger.Ended:
 			return d.ended(a)
@@ -213,7 +216,7 @@ func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
 			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
 			DropAfterUnknown: a.OnUnknown == tasks.Drop && !a.exchanging,
-			Need:             d.consent.need(a), TemplateID: a.TemplateID, Type: ledger.TemplateType(a.templateType),
+			Need:             d.consent.need(a), TemplateID: a.TemplateID, Type: a.templateType,
 			FormID: a.FormID, GraceFrom: firstSend(a.Envelope), Harmless: a.exchanging,
 		})
 		if err == nil {

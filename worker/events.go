@@ -60,7 +60,7 @@ func (h *events) grant(ctx context.Context, e tasks.Event) error {
 		}
 		a.Answers = append(a.Answers, ledger.Answer{
 			TemplateID: item.TemplateID, Accepted: accepted,
-			Type: ledger.TemplateType(h.types(ctx, e.App, item.TemplateID)),
+			Type: h.types(ctx, e.App, item.TemplateID),
 		})
 	}
 	if len(a.Answers) == 0 {

@@ -12,7 +12,6 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
-	"github.com/wxnotify/wxnotify/tasks/ledger"
 	"github.com/wxnotify/wxnotify/worker/wechat"
 )
 
@@ -160,14 +159,16 @@ func (w *Worker) purge(ctx context.Context, j tasks.JobTask) error {
 }
 
 // eraseEvery is how often workers look whether somebody was erased.
-const eraseEvery = time.Minute
+const eraseEvery = 15 * time.Second
 
+// scheduleErase enqueues the erasure of those who are due. Its slot stays the same
+// until the first of them is done with, so that one task does it however long it takes.
 func (w *Worker) scheduleErase(ctx context.Context) {
 	due, err := w.cfg.Ledger.Erasures(ctx)
 	if err != nil || len(due) == 0 {
 		return // the next look finds them
 	}
-	w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobErase, Slot: time.Now().Truncate(eraseEvery).UnixMilli()})
+	w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobErase, Slot: due.Oldest().UnixMilli()})
 }
 
 // erase deletes what is kept of users who were erased: their notifications that
@@ -177,8 +178,9 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
-	waiting, err := w.tasks.DeleteWaiting(ctx, func(e tasks.Envelope) bool {
-		return e.To.OpenID != "" && due[ledger.Tag(e.App, e.To.OpenID)] != ""
+	waiting, err := w.tasks.DeleteWaiting(ctx, func(e tasks.Envelope) (bool, error) {
+		openID, err := w.recipient(ctx, e)
+		return openID != "" && due.Cover(e.App, openID, e.EnqueuedAt), err
 	})
 	if err != nil {
 		return err
@@ -192,4 +194,12 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 		return fmt.Errorf("worker: %w", err)
 	}
 	return nil
+}
+
+// recipient is who a notification is for, "" as long as nobody knows.
+func (w *Worker) recipient(ctx context.Context, e tasks.Envelope) (string, error) {
+	if e.To.Code == "" {
+		return e.To.OpenID, nil
+	}
+	return w.cfg.Ledger.Recipient(ctx, e.App, e.ID)
 }

@@ -114,7 +114,7 @@ func (g *gatewayProcess) wantType(user int, template, want string) string {
 	return fmt.Sprintf("%+v, want %s of type %s", g.credits(user), template, want)
 }
 
-// erase erases a user, and moves the request back to where workers take it up.
+// erase erases a user.
 func (w *world) erase(g *gatewayProcess, user int) {
 	w.t.Helper()
 	code, body := request(w.t, http.MethodDelete, g.url+"/v1/users/"+openID(user)+"?app="+testApp, gatewayKey, nil)
@@ -126,13 +126,6 @@ func (w *world) erase(g *gatewayProcess, user int) {
 	}
 	if c := g.credits(user); len(c.Subscriptions)+len(c.FormIDs) > 0 {
 		w.t.Errorf("at once after the erasure: %+v, want nothing", c)
-	}
-	all := w.rdb.HGetAll(w.t.Context(), "wxn:erase").Val()
-	if len(all) != 1 {
-		w.t.Fatalf("%d erasures noted, want 1", len(all))
-	}
-	for tag := range all {
-		w.rdb.HSet(w.t.Context(), "wxn:erase", tag, testApp+" 0")
 	}
 }
 

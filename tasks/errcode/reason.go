@@ -76,9 +76,9 @@ func Reasons() []ReasonEntry {
 		{ReasonNoToken,
 			"No access_token could be had, so nothing was sent.", "无法获取 access_token，消息没有发出。",
 			"Run wxnotify token status and wxnotify check.", "请运行 wxnotify token status 与 wxnotify check 查看原因。"},
-		{ReasonLoginCode, // Its remedy is the errcode's, which is shown after this one.
+		{ReasonLoginCode, // The errcode's own remedy is shown after this one.
 			"The login code could not be exchanged for the user's openid; nothing was sent.", "登录 code 未能换取用户的 openid，消息没有发出。",
-			"The errcode tells what to do.", "处理办法见错误码的说明。"},
+			"If it is still wanted, send it under a new id with a new code.", "如仍需要，请用新的 id 和新的 code 重新发送。"},
 		{ReasonUndelivered,
 			"WeChat accepted the message and then reported that it was not delivered; the detail is WeChat's word for why.", "微信受理了该消息，随后报告未能送达；详情为微信给出的原因。",
 			"WeChat names only failures of its own system here: if it is still wanted, send it again under a new id.", "微信仅在自身系统故障时报告未送达；如仍需要，请用新的 id 重新发送。"},
@@ -87,7 +87,7 @@ func Reasons() []ReasonEntry {
 			"Collect one on the user's next form submission, report it to /v1/form-ids, then send again under a new id.", "请在用户下次提交表单时收集 form_id 并上报到 /v1/form-ids，再用新的 id 重新发送。"},
 		{ReasonRetired,
 			"Template messages of this app are held, because WeChat answered that it has retired them (45103).", "微信答复模板消息接口已下线（45103），该小程序的模板消息已暂停发送。",
-			"Move to subscribe messages and cancel what waits. Only where the app's WECHAT_URL is a private gateway that still takes template messages can they go on.", "请改用订阅消息，并取消仍在等待的消息。仅当该小程序的 WECHAT_URL 指向仍支持模板消息的私有网关时，才可能继续发送。"},
+			"Cancel what waits, or set the app's WECHAT_URL to a gateway that still takes template messages.", "请取消仍在等待的消息，或把该小程序的 WECHAT_URL 指向仍支持模板消息的网关。"},
 		{ReasonForgotten,
 			"The user's data was erased on request before the message was sent.", "在消息发出之前，该用户的数据已按请求删除。",
 			"None needed; the message is not sent.", "无需处理，该消息不会发送。"},

@@ -27,7 +27,7 @@ type Admission struct {
 	Need       Need
 	TemplateID string
 	// Type is the template's, for NeedObserved and NeedSubscription.
-	Type TemplateType
+	Type tasks.TemplateType
 	// FormID is the form id that came with the notification, for NeedFormID.
 	FormID string
 	// GraceFrom is when the notification could first be sent: for a short time
@@ -49,15 +49,6 @@ const (
 	NeedSubscription Need = "enforce"
 	// NeedFormID: a form id is held, without one there is no call to make.
 	NeedFormID Need = "form"
-)
-
-// TemplateType is how long a consent to a template lasts, as gettemplate says.
-type TemplateType int
-
-const (
-	TypeUnknown TemplateType = 0
-	OneTime     TemplateType = 1
-	LongTerm    TemplateType = 2
 )
 
 // NewAttempt makes the id of an attempt.
@@ -107,6 +98,9 @@ type Admitted struct {
 	Reason errcode.Reason
 	// FormID is the form id the attempt holds, with NeedFormID and Go.
 	FormID string
+	// Uncovered says that nothing the recipient allowed covers the attempt, which
+	// NeedSubscription would have held back; with NeedObserved and Go.
+	Uncovered bool
 }
 
 // Admit decides, in one step on Redis's clock, whether the attempt may call. The
@@ -127,9 +121,9 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 	answer := Admitted{
 		Verdict: Verdict(r.text(0)), Status: status, Attempts: int(r.number(2)), Unknowns: int(r.number(3)),
 		Wait: r.millis(4), Changed: r.number(5) == 1, Reason: errcode.Reason(r.text(6)), Died: r.number(7) == 1,
-		FormID: r.text(8),
+		FormID: r.text(8), Uncovered: r.number(9) == 1,
 	}
-	if answer.Changed {
+	if answer.Changed || a.Exchanged && answer.Verdict == Ended { // ClaimCode just prolonged it
 		l.keep(ctx, a.Ref, status)
 	}
 	return answer, nil

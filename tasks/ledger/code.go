@@ -34,6 +34,19 @@ func (l *Ledger) ClaimCode(ctx context.Context, app, id, code, hash string) (ope
 	return have[2*digestLen:], nil
 }
 
+// Recipient is the openid that a notification's login code was exchanged for, ""
+// before the exchange or when nothing is known under the id.
+func (l *Ledger) Recipient(ctx context.Context, app, id string) (string, error) {
+	value, err := l.rdb.Get(ctx, l.pointerKey(app, id)).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("ledger: look up recipient: %w", err)
+	}
+	if len(value) < 2*digestLen {
+		return "", nil
+	}
+	return value[2*digestLen:], nil
+}
+
 // Exchanged records the openid a login code stands for, and ends the attempt that
 // exchanged it. It may be repeated.
 func (l *Ledger) Exchanged(ctx context.Context, app, id, code, hash, openID string) error {

@@ -2,20 +2,26 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 // Erase deletes at once what a user allowed, stops what is enqueued for them, and
 // notes that their records are to be erased, which EraseRecords does.
 func (l *Ledger) Erase(ctx context.Context, app, openID string) error {
 	tag := Tag(app, openID)
-	if _, err := l.runText(ctx, eraseScript, []string{l.consentKey(tag), l.formIDsKey(tag)}); err != nil {
+	at, err := l.runText(ctx, eraseScript, []string{l.consentKey(tag), l.formIDsKey(tag)})
+	if err != nil {
 		return fmt.Errorf("ledger: erase: %w", err)
 	}
-	if err := l.rdb.HSet(ctx, l.erasuresKey(), tag, app+" "+strconv.FormatInt(time.Now().UnixMilli(), 10)).Err(); err != nil {
+	if err := l.rdb.HSet(ctx, l.erasuresKey(), tag, at).Err(); err != nil {
 		return fmt.Errorf("ledger: note the erasure: %w", err)
 	}
 	return nil
@@ -25,69 +31,125 @@ func (l *Ledger) erasuresKey() string { return l.ns.Key("erase") }
 
 // settledWithin is how old an erasure must be before records are erased: until
 // then an attempt that was in flight may write its own.
-const settledWithin = time.Minute
+const settledWithin = tasks.TaskTimeout + tasks.LeaseMargin
 
-// Erasures lists whose records are to be erased now: the app by the recipient's tag.
-func (l *Ledger) Erasures(ctx context.Context) (map[string]string, error) {
-	all, err := l.rdb.HGetAll(ctx, l.erasuresKey()).Result()
+// Erasures says of recipients, by their tag, when they were erased: in milliseconds,
+// on Redis's clock.
+type Erasures map[string]string
+
+// Cover reports whether a notification made at that time is to be erased.
+func (e Erasures) Cover(app, openID string, made time.Time) bool {
+	note, erased := e[Tag(app, openID)]
+	return erased && !made.After(noted(note))
+}
+
+// Oldest is the time of the first of them.
+func (e Erasures) Oldest() time.Time {
+	var first time.Time
+	for _, note := range e {
+		if t := noted(note); first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
+
+// Erasures lists the recipients whose records are to be erased now.
+func (l *Ledger) Erasures(ctx context.Context) (Erasures, error) {
+	due, err := l.rdb.HGetAll(ctx, l.erasuresKey()).Result()
 	if err != nil {
 		return nil, fmt.Errorf("ledger: list erasures: %w", err)
 	}
-	due := make(map[string]string, len(all))
-	for tag, value := range all {
-		app, at, _ := strings.Cut(value, " ")
-		ms, _ := strconv.ParseInt(at, 10, 64)
-		if time.Since(time.UnixMilli(ms)) >= settledWithin {
-			due[tag] = app
+	if len(due) == 0 {
+		return nil, nil
+	}
+	now, err := l.clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for tag, note := range due {
+		if now.Sub(noted(note)) < settledWithin {
+			delete(due, tag)
 		}
 	}
 	return due, nil
 }
 
+// noted is when an erasure was made, on Redis's clock.
+func noted(note string) time.Time {
+	ms, _ := strconv.ParseInt(note, 10, 64) // written by us
+	return time.UnixMilli(ms)
+}
+
 // EraseRecords deletes the records of these recipients, with their ids and
-// receipts. It walks all keys once, whatever the number of recipients.
-func (l *Ledger) EraseRecords(ctx context.Context, recipients map[string]string) (records int64, err error) {
+// receipts, but for those of notifications made after the erasure. It walks all
+// keys once, whatever the number of recipients.
+func (l *Ledger) EraseRecords(ctx context.Context, recipients Erasures) (records int64, err error) {
 	w := &walk{l: l, pattern: l.ns.Key("[rm]:{*"), cursors: map[string]string{}}
 	w.visit = func(ctx context.Context, keys []string) error {
-		n, err := l.eraseKeys(ctx, keys, recipients)
-		records += n
-		return err
+		for _, key := range keys {
+			_, rest, _ := strings.Cut(key, "{")
+			tag, _, _ := strings.Cut(rest, "}")
+			note, wanted := recipients[tag]
+			if !wanted {
+				continue
+			}
+			n, err := l.eraseKey(ctx, key, tag, noted(note))
+			if err != nil {
+				return fmt.Errorf("ledger: erase: %w", err)
+			}
+			records += n
+		}
+		return nil
 	}
 	_, err = w.run(ctx, 0)
 	return records, err
 }
 
-func (l *Ledger) eraseKeys(ctx context.Context, keys []string, recipients map[string]string) (records int64, err error) {
-	recordPrefix := l.ns.Key("r:{")
-	for _, key := range keys {
-		_, rest, _ := strings.Cut(key, "{")
-		tag, name, _ := strings.Cut(rest, "}:")
-		if recipients[tag] == "" {
-			continue
-		}
-		if strings.HasPrefix(key, recordPrefix) {
-			if err := l.rdb.Del(ctx, l.ns.Key("p:{"+name+"}")).Err(); err != nil {
-				return records, fmt.Errorf("ledger: erase: %w", err)
-			}
-			records++
-		}
-		if err := l.rdb.Del(ctx, key).Err(); err != nil {
-			return records, fmt.Errorf("ledger: erase: %w", err)
+// eraseKey deletes a record and its pointer, or the key of a msgid, and counts the
+// records.
+func (l *Ledger) eraseKey(ctx context.Context, key, tag string, erased time.Time) (records int64, err error) {
+	name, isRecord := strings.CutPrefix(key, l.recordKey(tag, ""))
+	if !isRecord {
+		name, err = l.rdb.Get(ctx, key).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return 0, err
 		}
 	}
-	return records, nil
+	spare, err := l.createdAfter(ctx, l.recordKey(tag, name), erased)
+	if spare || err != nil {
+		return 0, err
+	}
+	if !isRecord {
+		return 0, l.rdb.Del(ctx, key).Err()
+	}
+	if err := l.rdb.Del(ctx, l.ns.Key("p:{"+name+"}")).Err(); err != nil {
+		return 0, err
+	}
+	return l.rdb.Del(ctx, key).Result()
 }
 
-// Erased notes that nothing is left of these recipients.
-func (l *Ledger) Erased(ctx context.Context, recipients map[string]string) error {
-	tags := make([]string, 0, len(recipients))
-	for tag := range recipients {
-		tags = append(tags, tag)
+func (l *Ledger) createdAfter(ctx context.Context, recordKey string, t time.Time) (bool, error) {
+	text, err := l.rdb.Get(ctx, recordKey).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
 	}
-	if len(tags) == 0 {
-		return nil
+	if err != nil {
+		return false, err
 	}
-	if err := l.rdb.HDel(ctx, l.erasuresKey(), tags...).Err(); err != nil {
+	record, err := parseRecord(text)
+	// What a newer version wrote is erased like any other.
+	return err == nil && record.CreatedAt.After(t), nil
+}
+
+// Erased notes that nothing is left of these recipients. One who was erased once
+// more meanwhile stays listed.
+func (l *Ledger) Erased(ctx context.Context, recipients Erasures) error {
+	args := make([]any, 0, 2*len(recipients))
+	for tag, note := range recipients {
+		args = append(args, tag, note)
+	}
+	if _, err := l.runText(ctx, erasedScript, []string{l.erasuresKey()}, args...); err != nil {
 		return fmt.Errorf("ledger: note what was erased: %w", err)
 	}
 	return nil

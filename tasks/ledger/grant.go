@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 // FormIDLife is how long a form id can be used, from the submission that made it
@@ -34,7 +36,7 @@ type Answer struct {
 	// Accepted adds a credit; otherwise all are gone that were granted up to then.
 	Accepted bool
 	// Type tells a standing subscription from one more credit.
-	Type TemplateType
+	Type tasks.TemplateType
 }
 
 // Granted says what a grant changed.
@@ -54,7 +56,7 @@ func (l *Ledger) Grant(ctx context.Context, a Answers) (Granted, error) {
 	}
 	args := []any{digest(a.Source), at}
 	for _, one := range a.Answers {
-		args = append(args, one.TemplateID, flag(one.Accepted), flag(one.Type == LongTerm))
+		args = append(args, one.TemplateID, flag(one.Accepted), flag(one.Type == tasks.LongTerm))
 	}
 	r, err := l.run(ctx, grantScript, []string{l.consentKey(Tag(a.App, a.OpenID))}, args...)
 	if err != nil {
@@ -72,6 +74,9 @@ type FormID struct {
 	ExpiresAt time.Time
 }
 
+// errFormID guards the stored forms, which take nothing else.
+var errFormID = fmt.Errorf("ledger: grant form id: its text or the number of its uses is impossible (1 to %d)", MaxUses)
+
 // FormIDResult says what became of a form id that was offered.
 type FormIDResult string
 
@@ -83,6 +88,9 @@ const (
 
 // GrantFormID stores a form id.
 func (l *Ledger) GrantFormID(ctx context.Context, f FormID) (FormIDResult, error) {
+	if !tasks.ValidFormID(f.FormID) || f.Uses < 1 || f.Uses > MaxUses {
+		return "", errFormID
+	}
 	tag := Tag(f.App, f.OpenID)
 	result, err := l.runText(ctx, grantFormIDScript, []string{l.consentKey(tag), l.formIDsKey(tag)},
 		f.FormID, f.Uses, f.ExpiresAt.UnixMilli(), maxFormIDs)

@@ -79,6 +79,7 @@ var (
 	grantFormIDScript = script("grantform")
 	receiptScript     = script("receipt")
 	eraseScript       = script("erase")
+	erasedScript      = script("erased")
 	purgeScript       = script("purge")
 )
 

@@ -33,17 +33,22 @@ type Purged struct {
 // end, and says whether all was walked. The next call with the same run goes on
 // from there, in whichever process; nothing is counted twice.
 func (l *Ledger) Purge(ctx context.Context, run int64, budget time.Duration) (Purged, bool, error) {
+	now, err := l.clock(ctx)
+	if err != nil {
+		return Purged{}, false, err
+	}
+	cursors, err := l.loadProgress(ctx, run)
+	if err != nil {
+		return Purged{}, false, err
+	}
 	var total Purged
-	w := &walk{l: l, pattern: l.ns.Key("[cf]:{*"), cursors: map[string]string{}}
+	w := &walk{l: l, pattern: l.ns.Key("[cf]:{*"), cursors: cursors}
 	w.visit = func(ctx context.Context, keys []string) error {
-		p, err := l.purgeKeys(ctx, keys)
+		p, err := l.purgeKeys(ctx, keys, now)
 		total.FormIDs += p.FormIDs
 		total.Subscriptions += p.Subscriptions
 		total.Sources += p.Sources
 		return err
-	}
-	if err := l.loadProgress(ctx, w.cursors, run); err != nil {
-		return total, false, err
 	}
 	if err := purgeScript.Load(ctx, l.rdb).Err(); err != nil {
 		return total, false, fmt.Errorf("ledger: purge: %w", err)
@@ -53,8 +58,7 @@ func (l *Ledger) Purge(ctx context.Context, run int64, budget time.Duration) (Pu
 }
 
 // purgeKeys purges the keys of one step in one round trip.
-func (l *Ledger) purgeKeys(ctx context.Context, keys []string) (Purged, error) {
-	now := time.Now()
+func (l *Ledger) purgeKeys(ctx context.Context, keys []string, now time.Time) (Purged, error) {
 	forms := make([]*redis.IntCmd, 0, len(keys))
 	consents := make([]*redis.Cmd, 0, len(keys))
 	formIDs := l.ns.Key("f:")
@@ -86,23 +90,29 @@ func (l *Ledger) purgeKeys(ctx context.Context, keys []string) (Purged, error) {
 	return p, nil
 }
 
+// clock is Redis's: a worker's that is ahead would delete what still counts.
+func (l *Ledger) clock(ctx context.Context) (time.Time, error) {
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ledger: read the clock: %w", err)
+	}
+	return now, nil
+}
+
 // progressFor is how long an unfinished purge can be taken up.
 const progressFor = 24 * time.Hour
 
-func (l *Ledger) progressKey() string { return l.ns.Key("purge") }
+// progressKey holds how far a run came on each node.
+func (l *Ledger) progressKey(run int64) string {
+	return l.ns.Key("purge:" + strconv.FormatInt(run, 10))
+}
 
-func (l *Ledger) loadProgress(ctx context.Context, cursors map[string]string, run int64) error {
-	all, err := l.rdb.HGetAll(ctx, l.progressKey()).Result()
+func (l *Ledger) loadProgress(ctx context.Context, run int64) (map[string]string, error) {
+	cursors, err := l.rdb.HGetAll(ctx, l.progressKey(run)).Result()
 	if err != nil {
-		return fmt.Errorf("ledger: purge: read progress: %w", err)
+		return nil, fmt.Errorf("ledger: purge: read progress: %w", err)
 	}
-	prefix := strconv.FormatInt(run, 10) + " "
-	for field, cursor := range all {
-		if node, ok := strings.CutPrefix(field, prefix); ok {
-			cursors[node] = cursor
-		}
-	}
-	return nil
+	return cursors, nil
 }
 
 // saveProgress writes how far the run came, also when its context has ended.
@@ -112,13 +122,9 @@ func (l *Ledger) saveProgress(cursors map[string]string, run int64) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	fields := make([]any, 0, 2*len(cursors))
-	for node, cursor := range cursors {
-		fields = append(fields, strconv.FormatInt(run, 10)+" "+node, cursor)
-	}
 	_, err := l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.HSet(ctx, l.progressKey(), fields...)
-		p.Expire(ctx, l.progressKey(), progressFor)
+		p.HSet(ctx, l.progressKey(run), cursors)
+		p.Expire(ctx, l.progressKey(run), progressFor)
 		return nil
 	})
 	if err != nil {

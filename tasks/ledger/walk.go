@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -11,14 +12,18 @@ import (
 )
 
 // scanCount is about how many keys one step looks at: few enough to hold Redis
-// for well under a millisecond.
-const scanCount = 1000
+// for about half a millisecond.
+const scanCount = 500
+
+// visitCount is how many keys are dealt with at once: the embedded Redis returns all
+// in one step, and takes its time for each.
+const visitCount = 250
 
 // walk looks at every key of Redis once, step by step.
 type walk struct {
 	l       *Ledger
 	pattern string
-	// visit deals with the keys of one step that match.
+	// visit deals with some of the keys of one step that match.
 	visit func(ctx context.Context, keys []string) error
 	// cursors holds how far each node was walked; a node that is not in it is
 	// walked from its beginning, done stands for its end.
@@ -27,8 +32,8 @@ type walk struct {
 
 const done = "done"
 
-// run goes on until all is walked or budget is used up, which 0 never is. It
-// rests as long as each step took, so that others get their turn.
+// run goes on until all is walked or budget is used up, which 0 never is; it takes
+// one step at least. It rests as long as each step took, so that others get their turn.
 func (w *walk) run(ctx context.Context, budget time.Duration) (finished bool, err error) {
 	nodes, err := w.l.nodes(ctx)
 	if err != nil {
@@ -37,15 +42,15 @@ func (w *walk) run(ctx context.Context, budget time.Duration) (finished bool, er
 	began := time.Now()
 	for name, node := range nodes {
 		for w.cursors[name] != done {
-			if budget > 0 && time.Since(began) > budget {
-				return false, nil
-			}
 			step := time.Now()
 			if err := w.step(ctx, name, node); err != nil {
 				return false, err
 			}
 			if err := rest(ctx, time.Since(step)); err != nil {
 				return false, err
+			}
+			if budget > 0 && time.Since(began) > budget {
+				return false, nil
 			}
 		}
 	}
@@ -58,8 +63,8 @@ func (w *walk) step(ctx context.Context, name string, node redis.Cmdable) error 
 	if err != nil {
 		return fmt.Errorf("ledger: walk keys: %w", err)
 	}
-	if len(keys) > 0 {
-		if err := w.visit(ctx, keys); err != nil {
+	for few := range slices.Chunk(keys, visitCount) {
+		if err := w.visit(ctx, few); err != nil {
 			return err
 		}
 	}

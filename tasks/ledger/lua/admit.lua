@@ -12,6 +12,7 @@ local harmless = ARGV[15] == '1' -- whatever the call did, it sent nothing
 local now = millis()
 local r = load(KEYS[1]) or new(kind, created)
 local died = 0 -- an earlier attempt ended with its worker, and this admission is the first to see it
+local uncovered = 0 -- nothing covers the attempt, and it may call all the same
 
 local function answer(verdict, wait, changed)
   local form = ''
@@ -19,12 +20,11 @@ local function answer(verdict, wait, changed)
     local _, rest = held(r)
     form = string.match(rest, '^%d*,(.*)$') or ''
   end
-  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason, died, form}
+  return {verdict, r.state, r.attempts, r.unknowns, wait, changed, r.reason, died, form, uncovered}
 end
 
 local function finish(state, reason)
   let_go(r, KEYS[3], KEYS[4], template, now)
-  r.hold = ''
   close(r, state)
   if reason then
     r.reason = reason
@@ -66,8 +66,7 @@ if r.state == 'S' then
   save(KEYS[1], r, now, open_ttl)
 end
 
-local erased = redis.call('HGET', KEYS[3], 'x')
-if erased and r.created <= tonumber(erased) then
+if erased(r, KEYS[3]) then
   return finish(r.unknowns > 0 and 'U' or 'C', 'forgotten')
 end
 if send_at > now then
@@ -91,16 +90,23 @@ if owner and owner ~= attempt then
 end
 
 local letter = held(r)
-if letter == '' then -- else a lost attempt left its hold to this one
+if letter ~= '' and letter ~= 'N' then -- a lost attempt left its hold to this one
+  keep_hold(r, KEYS[3], template)
+else
   local covered = true
   if need == 'form' then
     covered = hold_form_id(r, KEYS[3], KEYS[4], form_id, now)
   elseif need ~= '' then
-    covered = hold_subscription(r, KEYS[3], template, need == 'enforce', template_type, now)
+    covered = hold_subscription(r, KEYS[3], template, template_type, now)
   end
-  if not covered then
+  if not covered and need == 'observe' then
+    uncovered = 1
+  elseif not covered then
     if now < grace_end then
       return answer('credit', grace_end - now, 0)
+    end
+    if r.unknowns > 0 then
+      return finish('U')
     end
     return finish('N', need == 'form' and 'no_form_id' or 'no_credit')
   end

@@ -13,7 +13,10 @@ if final(r) or (r.state == 'S' and r.lease > now) then
 end
 -- Lower case until its task was met: the queue may be long, so the record stays as long as an open one.
 local canceled = 1
-if r.state == 'S' or r.unknowns > 0 then -- it may have reached the user: stop it, but claim nothing
+if r.state == 'S' then
+  r.unknowns = r.unknowns + 1
+end
+if r.unknowns > 0 then -- it may have reached the user: stop it, but claim nothing
   close(r, 'u')
   canceled = 0
 else

@@ -66,8 +66,9 @@ local function refuse(s, at)
   s.runs, s.refused = kept, math.max(s.refused, at)
 end
 
--- used names a form id that must not be granted again. Its text is gone, a digest stays until the purge.
-local function used(form_id)
+-- mark names a form id that must not be granted again: its last use is held or spent, or WeChat refused it. Its text is
+-- gone, a digest stays until the purge. The value is the time in seconds, negative if WeChat refused it.
+local function mark(form_id)
   return '!' .. string.sub(redis.sha1hex(form_id), 1, 16)
 end
 
@@ -85,14 +86,28 @@ local function stored_uses(key, form_id)
   end
 end
 
--- set_uses replaces the number of messages a form id allows; 0 deletes it.
-local function set_uses(key, form_id, before, after, expires)
-  if before > 0 then
-    redis.call('ZREM', key, form_member(before, form_id))
+-- take_use takes one use of a stored form id. The last one leaves a mark, lest it be granted again while it is held.
+local function take_use(consent, forms, form_id, uses, expires, now)
+  redis.call('ZREM', forms, form_member(uses, form_id))
+  if uses > 1 then
+    redis.call('ZADD', forms, expires, form_member(uses - 1, form_id))
+  else
+    redis.call('HSET', consent, mark(form_id), math.floor(now / 1000))
   end
-  if after > 0 then
-    redis.call('ZADD', key, expires, form_member(after, form_id))
+end
+
+-- return_use undoes take_use, unless WeChat refused the form id meanwhile.
+local function return_use(consent, forms, form_id, expires)
+  if string.sub(redis.call('HGET', consent, mark(form_id)) or '', 1, 1) == '-' then
+    return
   end
+  local uses = stored_uses(forms, form_id)
+  if uses then
+    redis.call('ZREM', forms, form_member(uses, form_id))
+  else
+    redis.call('HDEL', consent, mark(form_id))
+  end
+  redis.call('ZADD', forms, expires, form_member((uses or 0) + 1, form_id))
 end
 
 -- What a record holds, after an 'x' if the form id it was given proved useless:
@@ -101,28 +116,34 @@ end
 --   N<granted>            nothing, and nothing was there to take
 --   F<expires>,<form id>  one use of a form id; <expires> is empty if it was given and never stored
 -- <granted> counts the template's grants when the attempt was admitted.
-
 local function held(r)
   local spoilt, letter, rest = string.match(r.hold, '^(x?)(%u?)(.*)$')
   return letter, rest, spoilt
 end
 
+-- unhold forgets what is held. That alone spends it.
 local function unhold(r)
   local _, _, spoilt = held(r)
   r.hold = spoilt
 end
 
--- hold_subscription takes what one message needs; false if enforce forbids it.
--- type is 1 one-time, 2 long-term, 0 unknown.
-local function hold_subscription(r, key, template, enforce, type, now)
+-- erased says that the recipient was erased after the notification was made: what it holds is no longer theirs to return.
+local function erased(r, consent)
+  local at = redis.call('HGET', consent, 'x')
+  return at and r.created <= tonumber(at)
+end
+
+-- hold_subscription takes what one message needs, and says whether that covers it. Of a template whose type nobody knows
+-- and that was never granted, nobody can tell: WeChat decides. type is 1 one-time, 2 long-term, 0 unknown.
+local function hold_subscription(r, key, template, type, now)
   local s = load_subscription(key, template)
   if not s then
     r.hold = 'N0'
-    return not enforce or type == 0
+    return type == 0
   end
   if s.left == 0 then
     r.hold = 'N' .. s.granted
-    return not enforce
+    return false
   end
   if type == 2 then
     r.hold = 'L' .. s.granted
@@ -133,61 +154,58 @@ local function hold_subscription(r, key, template, enforce, type, now)
   return true
 end
 
+-- keep_hold is for an attempt whose predecessor left its hold: WeChat answers for all that was granted up to now.
+local function keep_hold(r, consent, template)
+  local letter, rest = held(r)
+  local s = letter ~= 'F' and load_subscription(consent, template)
+  if s then
+    r.hold = letter .. s.granted .. (string.match(rest, ',%d+$') or '')
+  end
+end
+
 -- hold_form_id takes the form id that was given, or else the stored one that expires first; false if there is none.
 local function hold_form_id(r, consent, forms, given, now)
   local _, _, spoilt = held(r)
   if given ~= '' and spoilt == '' then
-    if redis.call('HEXISTS', consent, used(given)) == 0 then
+    if redis.call('HEXISTS', consent, mark(given)) == 0 then
       local uses, expires = stored_uses(forms, given)
       if uses then
-        set_uses(forms, given, uses, uses - 1, expires)
+        take_use(consent, forms, given, uses, expires, now)
       end
-      r.hold = 'F' .. (expires or '') .. ',' .. given
+      r.hold = 'F' .. (expires or '') .. ',' .. given -- nobody knows how often one may be used that was never stored
       return true
     end
     spoilt = 'x'
   end
-  local first = redis.call('ZRANGEBYSCORE', forms, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  redis.call('ZREMRANGEBYSCORE', forms, '-inf', now)
+  local first = redis.call('ZRANGE', forms, 0, 0, 'WITHSCORES')
   if #first == 0 then
     r.hold = spoilt
     return false
   end
   local uses, form_id = string.match(first[1], '^(%d);(.*)$')
-  set_uses(forms, form_id, tonumber(uses), tonumber(uses) - 1, first[2])
+  take_use(consent, forms, form_id, tonumber(uses), first[2], now)
   r.hold = spoilt .. 'F' .. first[2] .. ',' .. form_id
   return true
-end
-
--- spend uses up what is held: the message was sent, or may have been.
-local function spend(r, consent, forms, now)
-  local letter, rest = held(r)
-  if letter == 'F' then
-    local expires, form_id = string.match(rest, '^(%d*),(.*)$')
-    if expires ~= '' and not stored_uses(forms, form_id) then -- nobody knows how often one may be used that was never stored
-      redis.call('HSET', consent, used(form_id), math.floor(now / 1000))
-    end
-  end
-  unhold(r)
 end
 
 -- give_back returns what is held: nothing was sent.
 local function give_back(r, consent, forms, template, now)
   local letter, rest = held(r)
-  if letter == 'C' then
+  unhold(r)
+  if letter == 'C' and not erased(r, consent) then
     local at = tonumber(string.match(rest, ',(%d+)$'))
     local s = load_subscription(consent, template)
-    if s and at > s.refused then -- neither erased nor refused meanwhile
+    if s and at > s.refused then -- else the user refused meanwhile
       table.insert(s.runs, 1, {at = at, count = 1})
       save_subscription(consent, template, s, now)
     end
-  elseif letter == 'F' then
+  elseif letter == 'F' and not erased(r, consent) then
     local expires, form_id = string.match(rest, '^(%d*),(.*)$')
     if expires ~= '' then
-      local uses = stored_uses(forms, form_id) or 0
-      set_uses(forms, form_id, uses, uses + 1, expires)
+      return_use(consent, forms, form_id, expires)
     end
   end
-  unhold(r)
 end
 
 -- revoke ends the grants that had arrived when the attempt was admitted: WeChat says that there is nothing left of them.
@@ -196,15 +214,16 @@ local function revoke(r, consent, template, now)
   if letter == '' or letter == 'F' then
     return
   end
-  local known = tonumber(string.match(rest, '^%d+'))
-  local s = load_subscription(consent, template)
-  if s then
-    while s.left > s.granted - known do
-      shrink(s)
-    end
-    save_subscription(consent, template, s, now)
-  end
   unhold(r)
+  local s = load_subscription(consent, template)
+  if not s or erased(r, consent) then -- all there is was granted since
+    return
+  end
+  local later = math.max(0, s.granted - tonumber(string.match(rest, '^%d+')))
+  while s.left > later do
+    shrink(s)
+  end
+  save_subscription(consent, template, s, now)
 end
 
 -- discard ends a form id that WeChat refuses; the next attempt takes another one.
@@ -213,23 +232,25 @@ local function discard(r, consent, forms, given, now)
   if letter ~= 'F' then
     return
   end
-  local form_id = string.match(rest, '^%d*,(.*)$')
-  local uses, expires = stored_uses(forms, form_id)
-  if uses then
-    set_uses(forms, form_id, uses, 0, expires)
-  end
-  redis.call('HSET', consent, used(form_id), math.floor(now / 1000))
   unhold(r)
+  local form_id = string.match(rest, '^%d*,(.*)$')
   if form_id == given then
     r.hold = 'x'
   end
+  if erased(r, consent) then
+    return
+  end
+  local uses = stored_uses(forms, form_id)
+  if uses then
+    redis.call('ZREM', forms, form_member(uses, form_id))
+  end
+  redis.call('HSET', consent, mark(form_id), -math.floor(now / 1000))
 end
 
 -- let_go deals with what is held when a notification ends: after a lost answer it may have been used.
 local function let_go(r, consent, forms, template, now)
-  if r.unknowns > 0 then
-    spend(r, consent, forms, now)
-  else
+  if r.unknowns == 0 then
     give_back(r, consent, forms, template, now)
   end
+  r.hold = ''
 end

@@ -4,9 +4,11 @@ local source, at = ARGV[1], tonumber(ARGV[2])
 -- then, for each template: its id, 1 for accepted or 0 for refused, 1 if it is long-term
 
 local now = millis()
-local erased = tonumber(redis.call('HGET', KEYS[1], 'x') or 0)
 if at == 0 then
   at = math.floor(now / 1000)
+end
+if at * 1000 + 999 <= tonumber(redis.call('HGET', KEYS[1], 'x') or 0) then -- it came late: the user was erased since
+  return {0, 0, 0}
 end
 if redis.call('HEXISTS', KEYS[1], '!' .. source) == 1 then
   return {1, 0, 0}
@@ -19,14 +21,15 @@ for i = 3, #ARGV, 3 do
   if not yes then
     refuse(s, at)
     refused = refused + 1
-  elseif at >= s.refused and at * 1000 + 999 > erased then -- else it came late: the user refused since, or was erased
+    save_subscription(KEYS[1], template, s, now)
+  elseif at >= s.refused then -- else it came late: the user refused since
     if standing then
       s.runs, s.left = {}, 0
     end
     grow(s, at)
     granted = granted + 1
+    save_subscription(KEYS[1], template, s, now)
   end
-  save_subscription(KEYS[1], template, s, now)
 end
 redis.call('HSET', KEYS[1], '!' .. source, math.floor(now / 1000))
 return {0, granted, refused}

@@ -5,7 +5,7 @@ local form_id, uses, expires, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3
 if expires <= millis() then
   return 'expired'
 end
-if redis.call('HEXISTS', KEYS[1], used(form_id)) == 1 or stored_uses(KEYS[2], form_id) then
+if redis.call('HEXISTS', KEYS[1], mark(form_id)) == 1 or stored_uses(KEYS[2], form_id) then
   return 'repeated'
 end
 redis.call('ZADD', KEYS[2], expires, form_member(uses, form_id))

@@ -7,7 +7,7 @@ local sources, subscriptions = 0, 0
 for i = 1, #all, 2 do
   local field, value = all[i], all[i + 1]
   local sort = string.sub(field, 1, 1)
-  if sort == '!' and tonumber(value) < sources_before then
+  if sort == '!' and math.abs(tonumber(value)) < sources_before then
     sources = sources + redis.call('HDEL', KEYS[1], field)
   elseif sort == 's' then
     local s = load_subscription(KEYS[1], string.sub(field, 2))

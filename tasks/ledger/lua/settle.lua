@@ -52,7 +52,7 @@ local function hand()
     if revoked then
       revoke(r, KEYS[3], template, now)
     end
-    spend(r, KEYS[3], KEYS[4], now)
+    unhold(r)
   elseif discarded then
     discard(r, KEYS[3], KEYS[4], form_id, now)
   elseif final(r) then
@@ -76,6 +76,7 @@ end
 if found and not admitted then
   if r.state == 'c' or r.state == 'u' then -- its task was met
     close(r, string.upper(r.state))
+    hand()
     write()
     return answer(1, 0)
   end
