@@ -16,7 +16,7 @@ import (
 // What the app's message push page would hold. It protects nothing.
 const (
 	callbackToken  = "benchCallbackToken"
-	callbackAESKey = "benchbenchbenchbenchbenchbenchbenchbenchbenA"
+	callbackAESKey = "benchbenchbenchbenchbenchbenchbenchbenchbeA"
 )
 
 // event is the i-th push as JSON, before it is sealed: by turns a user's

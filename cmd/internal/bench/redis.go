@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -74,6 +75,52 @@ func (r *redisServer) memory(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	return r.number(ctx, "memory", "used_memory")
+}
+
+// Redis notes the commands that take longer than slowFrom, up to slowKept of them.
+const (
+	slowFrom = 100 * time.Microsecond
+	slowKept = 20_000
+)
+
+// slowCommand is a command that Redis was busy with for so long, by the clock on the
+// wall: a busy machine adds to it. Without a name no command took slowFrom.
+type slowCommand struct {
+	name string
+	took time.Duration
+}
+
+// watchSlow lets Redis note its slow commands from now on. No pipeline: it would
+// have a connection of its own, which memory waits for.
+func (r *redisServer) watchSlow(ctx context.Context) error {
+	for _, cmd := range []*redis.StatusCmd{
+		r.rdb.ConfigSet(ctx, "slowlog-log-slower-than", strconv.FormatInt(slowFrom.Microseconds(), 10)),
+		r.rdb.ConfigSet(ctx, "slowlog-max-len", strconv.Itoa(slowKept)),
+		r.rdb.SlowLogReset(ctx),
+	} {
+		if err := cmd.Err(); err != nil {
+			return fmt.Errorf("redis: watch slow commands: %w", err)
+		}
+	}
+	return nil
+}
+
+// slowest is the command that took longest since watchSlow. A script is one.
+func (r *redisServer) slowest(ctx context.Context) (slowCommand, error) {
+	list, err := r.rdb.SlowLogGet(ctx, slowKept).Result()
+	if err != nil {
+		return slowCommand{}, fmt.Errorf("redis: read slow commands: %w", err)
+	}
+	if len(list) == slowKept {
+		return slowCommand{}, fmt.Errorf("redis: more than %d slow commands: the slowest may be lost", slowKept)
+	}
+	slowest := slowCommand{took: slowFrom}
+	for _, c := range list {
+		if c.Duration >= slowest.took && len(c.Args) > 0 {
+			slowest = slowCommand{name: strings.ToUpper(c.Args[0]), took: c.Duration}
+		}
+	}
+	return slowest, nil
 }
 
 // executed is how many commands Redis has executed since it started, those that

@@ -14,9 +14,13 @@ import (
 // results is everything that was measured.
 type results struct {
 	options
-	throughput   throughput
-	latency      latency
-	traffic      traffic
+	throughput throughput
+	latency    latency
+	traffic    traffic
+	callbacks  callbacks
+	formIDs    formIDs
+	// creditBytes of Redis each credit takes.
+	creditBytes  float64
 	redisVersion string
 }
 
@@ -25,9 +29,9 @@ type row struct{ what, value, aim string }
 
 // heading says where and when the figures come from.
 func (r *results) heading() string {
-	return fmt.Sprintf("%s; %d CPUs (%s/%s), shared by all processes; %s, Redis %s, asynq %s; %d sends a round, %d rounds, %d handlers",
+	return fmt.Sprintf("%s; %d CPUs (%s/%s), shared by all processes; %s, Redis %s, asynq %s; %d sends or pushes a round, %d rounds, %d handlers or connections, %d users with form ids or credits",
 		time.Now().Format(time.DateOnly), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH,
-		runtime.Version(), r.redisVersion, moduleVersion("github.com/hibiken/asynq"), r.n, r.rounds, concurrency)
+		runtime.Version(), r.redisVersion, moduleVersion("github.com/hibiken/asynq"), r.n, r.rounds, concurrency, r.users)
 }
 
 func moduleVersion(path string) string {
@@ -42,22 +46,82 @@ func moduleVersion(path string) string {
 	return info.Deps[i].Version
 }
 
+// rows are those of the parts that were measured, the most telling first.
 func (r *results) rows() []row {
-	t, l := r.throughput, r.latency
+	var rows []row
+	for _, group := range []struct {
+		part string
+		rows func() []row
+	}{
+		{partThroughput, r.throughputRows},
+		{partLatency, r.latencyRows},
+		{partTraffic, r.trafficRows},
+		{partCallback, r.callbackRows},
+		{partFormIDs, r.formIDRows},
+		{partCredits, r.creditRows},
+	} {
+		if r.wants(group.part) {
+			rows = append(rows, group.rows()...)
+		}
+	}
+	return rows
+}
+
+func (r *results) throughputRows() []row {
+	t := r.throughput
 	return []row{
 		{"sends per second, whole pipeline", perSecond(spreadOf(t.pipeline)), ""},
 		{"sends per second, bare asynq handler with the same call", perSecond(spreadOf(t.bare)), ""},
 		{"pipeline ÷ bare", times(spreadOf(ratios(t.pipeline, t.bare))), "≥ 0.9×, better 1.2×"},
+		{"resident memory of a worker after a round", megabytes(spreadOf(t.resident).most), ""},
+		{"Redis bytes per queued notification", bytesEach(spreadOf(t.queued).median), ""},
+		{"Redis bytes per finished notification", bytesEach(spreadOf(t.finished).median), "≤ 400 B"},
+	}
+}
+
+func (r *results) latencyRows() []row {
+	l := r.latency
+	return []row{
 		{"Send to HTTP arrival when idle, default lane", l.standard.String(), "p99 ≤ 40 ms"},
 		{"Send to HTTP arrival when idle, critical lane", l.critical.String(), ""},
 		{"Send to HTTP arrival when idle, bare asynq with its defaults", l.bare.String(), ""},
-		{"Redis commands per second of an idle worker, one app", fmt.Sprintf("%.0f (%.0f with those inside scripts)", r.traffic.asked, r.traffic.executed), ""},
-		{"Redis round trips per send, polling included", fmt.Sprintf("%.2f (%.2f commands)", r.traffic.roundTrips, r.traffic.commands), ""},
 		{"resident memory of an idle worker", megabytes(float64(l.resident)), "≤ 40 MB"},
-		{"resident memory of a worker after a round", megabytes(spreadOf(t.resident).most), ""},
-		{"Redis bytes per queued notification", bytesEach(spreadOf(t.queued)), ""},
-		{"Redis bytes per finished notification", bytesEach(spreadOf(t.finished)), "≤ 400 B"},
 	}
+}
+
+func (r *results) trafficRows() []row {
+	t := r.traffic
+	return []row{
+		{"Redis commands per second of an idle worker, one app", fmt.Sprintf("%.0f (%.0f with those inside scripts)", t.asked, t.executed), ""},
+		{"Redis round trips per send, polling included", t.observed.String(), ""},
+		{"the same, consents off", t.unchecked.String(), ""},
+		{"the same, consents enforced, a credit spent by each send", t.enforced.String(), "no command more than off"},
+	}
+}
+
+func (r *results) callbackRows() []row {
+	c := r.callbacks
+	return []row{
+		{"callbacks per second: signature, AES, enqueue", perSecond(spreadOf(c.gateway.rates)), "≥ 5000"},
+		{"requests per second, bare HTTP handler that enqueues the opened event", perSecond(spreadOf(c.bare.rates)), ""},
+		{"callback ÷ bare", times(spreadOf(ratios(c.gateway.rates, c.bare.rates))), ""},
+		{"push to answer under that load, callback", waitsOf(c.gateway.waits).String(), ""},
+		{"push to answer under that load, bare HTTP handler", waitsOf(c.bare.waits).String(), ""},
+	}
+}
+
+func (r *results) formIDRows() []row {
+	f := r.formIDs
+	rate := float64(r.users) / f.took.Seconds()
+	return []row{
+		{"Redis bytes per stored form id, one per user", bytesEach(f.bytes), "≤ 220 B"},
+		{"expired form ids purged per second", fmt.Sprintf("%.0f (all %d, none of %d live ones)", rate, r.users, f.live), ""},
+		{"longest Redis command of that purge", f.slowest.String(), "≤ 5 ms"},
+	}
+}
+
+func (r *results) creditRows() []row {
+	return []row{{"Redis bytes per one-time credit, one per user", bytesEach(r.creditBytes), "≤ 220 B"}}
 }
 
 // The median, with what it lies between.
@@ -70,7 +134,19 @@ func times(s spread) string {
 	return fmt.Sprintf("%.2f× (%.2f–%.2f)", s.median, s.least, s.most)
 }
 
-func bytesEach(s spread) string { return fmt.Sprintf("%.0f B", s.median) }
+func bytesEach(n float64) string { return fmt.Sprintf("%.0f B", n) }
+
+func (p perSend) String() string {
+	return fmt.Sprintf("%.2f (%.2f commands)", p.roundTrips, p.commands)
+}
+
+func (c slowCommand) String() string {
+	text := fmt.Sprintf("%.2f ms", float64(c.took)/float64(time.Millisecond))
+	if c.name == "" {
+		return "below " + text
+	}
+	return text + " (" + c.name + ")"
+}
 
 // megabytes takes 0 for what the system does not tell.
 func megabytes(n float64) string {
