@@ -26,11 +26,10 @@ func (c *Client) DeleteArchived(ctx context.Context, t time.Time) (int, error) {
 func (c *Client) DeleteWaiting(ctx context.Context, match func(Envelope) (bool, error)) (int, error) {
 	states := []asynq.TaskState{asynq.TaskStateScheduled, asynq.TaskStateRetry, asynq.TaskStateArchived}
 	return c.sweep(ctx, states, func(info *asynq.TaskInfo) (bool, error) {
-		e, err := Decode(info.Type, info.Payload)
-		if err != nil {
-			return false, nil // nobody's
+		if e, err := Decode(info.Type, info.Payload); err == nil {
+			return match(e)
 		}
-		return match(e)
+		return false, nil // nobody's
 	})
 }
 
