@@ -53,13 +53,13 @@ func (j JobTask) timeout() time.Duration {
 	return TaskTimeout
 }
 
-// maxRetry is how often a run is repeated. The next slot does for most what this
-// one did not; an erasure has no other.
+// maxRetry is how often a run that failed is repeated. What the next token renewal
+// does soon is not worth it; an erasure has no other run, and a purge none for a day.
 func (j JobTask) maxRetry() int {
-	if j.Job == JobErase {
-		return noRetryLimit
+	if j.Job == JobRefreshToken {
+		return 3
 	}
-	return 3
+	return noRetryLimit
 }
 
 // EnqueueJob stores one run of a scheduled job. It reports false if another

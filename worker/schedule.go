@@ -111,6 +111,9 @@ func every(ctx context.Context, d time.Duration, f func(context.Context)) {
 // errUnfinished says that a job goes on in another run.
 var errUnfinished = errors.New("worker: goes on in another run")
 
+// errSuperseded says that a later run does what this one could not.
+var errSuperseded = errors.New("worker: a later run does it")
+
 // errNotMine says that another worker has to run this: it serves the app.
 var errNotMine = errors.New("worker: this worker does not serve the app")
 
@@ -154,6 +157,13 @@ func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
 	}
 	if errors.Is(err, errUnfinished) {
 		return &later{why: err.Error()}
+	}
+	if errors.Is(err, errSuperseded) {
+		return nil
+	}
+	if wait := (*later)(nil); errors.As(err, &wait) {
+		j.log.Info("scheduled job waits", "job", job.Job, "app", job.App, "after", wait.after.Round(time.Second), "reason", wait.why)
+		return wait
 	}
 	if err != nil {
 		j.log.Warn("scheduled job failed", "job", job.Job, "app", job.App, "error", err)

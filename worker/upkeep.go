@@ -60,19 +60,26 @@ func (w *Worker) readTemplates(ctx context.Context, j tasks.JobTask) error {
 		return errNotMine
 	}
 	list, err := w.listTemplates(ctx, app)
-	if failed := (*wechat.Error)(nil); errors.As(err, &failed) && failed.Code > 0 {
-		// WeChat's own answer: asking again soon only uses the quota up.
-		w.cfg.Logger.Warn("templates not read, trying again tomorrow", "app", j.App, "errcode", failed.Code, "error", failed)
-		return nil
+	if err != nil && time.Since(time.UnixMilli(j.Slot)) > readTemplatesEvery {
+		return errSuperseded
 	}
-	if err != nil {
-		return err
+	if err != nil { // asking again soon would only use the quota up
+		return &later{after: jitter(templatesPause(err), 0.3), why: err.Error()}
 	}
 	templates := make([]catalogue.Template, len(list))
 	for i, t := range list {
 		templates[i] = catalogue.Template{ID: t.ID, Type: templateType(t.Type)}
 	}
 	return w.catalogue.Store(ctx, j.App, templates)
+}
+
+// templatesPause is how long to wait after a failure: less where WeChat was not
+// reached, or not answered by.
+func templatesPause(err error) time.Duration {
+	if failed := (*wechat.Error)(nil); errors.As(err, &failed) && failed.Code > 0 {
+		return 6 * time.Hour
+	}
+	return 10 * time.Minute
 }
 
 // listTemplates asks WeChat, twice if the token was refused.
