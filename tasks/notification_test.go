@@ -71,6 +71,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, canary }},
 		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, "the formId is a mock one" }},
 		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, "a;b" }},
+		{"form_id", func(n *tasks.Notification) { n.Kind, n.FormID = tasks.KindTemplate, "undefined" }},
 		{"emphasis_keyword", func(n *tasks.Notification) { n.EmphasisKeyword = canary }},
 		{"emphasis_keyword", func(n *tasks.Notification) { n.Kind, n.EmphasisKeyword = tasks.KindTemplate, "keyword1" }},
 		{"template_id", func(n *tasks.Notification) { n.TemplateID = "" }},

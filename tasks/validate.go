@@ -88,9 +88,10 @@ func ValidTemplateID(id string) bool { return validOpaque(id) }
 // ValidID reports whether id can name a notification.
 func ValidID(id string) bool { return validID(id) }
 
-// ValidFormID reports whether id can be a form id or a prepay_id.
+// ValidFormID reports whether id can be a form id or a prepay_id. What JavaScript
+// makes of a missing one is none.
 func ValidFormID(id string) bool {
-	return len(id) <= maxOpaque && visible(id) && !strings.ContainsAny(id, ";,")
+	return id != "undefined" && id != "null" && len(id) <= maxOpaque && visible(id) && !strings.ContainsAny(id, ";,")
 }
 
 // visible reports whether s is printable ASCII without blanks, and not empty.

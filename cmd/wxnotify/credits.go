@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -75,7 +76,7 @@ type creditsGrantCmd struct {
 	OpenID   string   `arg:"" help:"The user's openid in the app." name:"openid"`
 	Template []string `help:"Template id to grant one credit for; repeat for more." required:"" xor:"what" placeholder:"ID"`
 	FormID   string   `help:"Form id or prepay_id that the user's action gave just now." name:"form-id" required:"" xor:"what" placeholder:"ID"`
-	Uses     int      `help:"With --form-id: how many messages it allows, 3 for a prepay_id. Default 1."`
+	Uses     *int     `help:"With --form-id: how many messages it allows, 3 for a prepay_id. Default 1."`
 	App      string   `help:"AppID; may be left out if WXNOTIFY_APPS has one." placeholder:"APPID"`
 }
 
@@ -90,7 +91,11 @@ func (g *creditsGrantCmd) Run(p *program) error {
 }
 
 func (g *creditsGrantCmd) formID(p *program, client *producer.Client, app string) error {
-	granted, err := client.GrantFormID(p.ctx, producer.FormID{App: app, OpenID: g.OpenID, FormID: g.FormID, Uses: g.Uses})
+	f := producer.FormID{App: app, OpenID: g.OpenID, FormID: g.FormID}
+	if g.Uses != nil {
+		f.Uses = cmp.Or(*g.Uses, -1) // none is refused, not taken for the default
+	}
+	granted, err := client.GrantFormID(p.ctx, f)
 	if err != nil {
 		return err
 	}
@@ -103,7 +108,7 @@ func (g *creditsGrantCmd) formID(p *program, client *producer.Client, app string
 }
 
 func (g *creditsGrantCmd) templates(p *program, client *producer.Client, app string) error {
-	if g.Uses != 0 {
+	if g.Uses != nil {
 		return &tasks.ValidationError{Fields: []tasks.FieldError{{
 			Field: "uses", Detail: "belongs to --form-id; for several credits repeat --template",
 		}}}

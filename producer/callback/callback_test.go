@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +247,24 @@ func TestTimestampWindow(t *testing.T) {
 		get := httptest.NewRequest(http.MethodGet, Pattern+sealedApp+"?"+p.query.Encode(), nil)
 		if w := b.do(get); w.Code != want {
 			t.Errorf("GET %v off: %d, want %d", offset, w.Code, want)
+		}
+	}
+}
+
+// An event that claims to be of the future counts as of now.
+func TestEventsOfTheFuture(t *testing.T) {
+	t.Parallel()
+	for created, want := range map[time.Time]time.Time{
+		testNow.Add(-time.Hour): testNow.Add(-time.Hour), testNow.Add(window): testNow.Add(window), testNow.Add(window + time.Second): testNow,
+	} {
+		b := newTestbed(t)
+		body := strings.Replace(popupJSON, "1714112440", strconv.FormatInt(created.Unix(), 10), 1)
+		if body == popupJSON {
+			t.Fatal("the sample has another time")
+		}
+		b.do(plainPush(body).request())
+		if got := b.only(t).At; !got.Equal(want) {
+			t.Errorf("created at %v: stored with %v, want %v", created, got, want)
 		}
 	}
 }

@@ -52,6 +52,10 @@ func (h *handler) read(r *http.Request, a *app) (reading, string) {
 	if err != nil {
 		return reading{}, reasonUnreadable
 	}
+	// What claims to come from the future would outlast every answer until then.
+	if now := h.now(); push.event.At.After(now.Add(window)) {
+		push.event.At = now.Truncate(time.Second)
+	}
 	return push, ""
 }
 

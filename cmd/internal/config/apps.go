@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/wxnotify/wxnotify/producer/callback/wxcrypt"
@@ -74,6 +75,10 @@ func (l *loader) callback(app *App, name string, s appSpec) {
 		l.add(token, fmt.Sprintf("is no callback token: use the %d to %d characters entered in the WeChat console, without blanks", minCallbackToken, maxCallbackToken))
 	case n == 0 && app.CallbackAESKey != "" && l.sound(token, token+"_FILE"):
 		l.add(token, "missing: set it together with "+prefix+"_"+key)
+	}
+	// A secret that came out empty must not turn sealed pushes into plain ones.
+	if value, set := os.LookupEnv(prefix + "_" + key); set && value == "" && app.CallbackAESKey == "" {
+		l.add(key, "is set but empty: give the EncodingAESKey, or unset it if the app pushes plaintext")
 	}
 	// The cause counts characters; what helps is to copy the key again.
 	if app.CallbackAESKey != "" && wxcrypt.CheckKey(string(app.CallbackAESKey)) != nil {

@@ -207,6 +207,8 @@ func TestNeeds(t *testing.T) {
 		"everything wrong is told":    {map[string]string{"CONCURRENCY": "x", "LOG_LEVEL": "x", "TIMEZONE": "x"}, []Need{Redis}, []string{"CONCURRENCY", "LOG_LEVEL", "TIMEZONE", "REDIS_URL"}},
 		"aes key without a token":     {map[string]string{"APPS": appID, appVar + "_CALLBACK_AES_KEY": aesKey}, nil, []string{appVar + "_CALLBACK_TOKEN"}},
 		"token without an aes key":    {map[string]string{"APPS": appID, appVar + "_CALLBACK_TOKEN": token}, nil, nil},
+		"aes key that came out empty": {map[string]string{"APPS": appID, appVar + "_CALLBACK_TOKEN": token, appVar + "_CALLBACK_AES_KEY": ""}, nil, []string{appVar + "_CALLBACK_AES_KEY"}},
+		"callback on the gateway":     {map[string]string{"GATEWAY_ADDR": ":8080", "CALLBACK_ADDR": ":8080"}, nil, []string{"CALLBACK_ADDR"}},
 		"enforce without a token":     {map[string]string{"APPS": appID, appVar + "_CREDITS": "enforce"}, nil, nil},
 		"aes key, broken token file":  {map[string]string{"APPS": appID, appVar + "_CALLBACK_AES_KEY": aesKey, appVar + "_CALLBACK_TOKEN_FILE": "/absent"}, nil, []string{appVar + "_CALLBACK_TOKEN_FILE"}},
 		"secret of an app not listed": {map[string]string{"APPS": appID, "APP_WX9_SECRET": secret}, nil, []string{"APP_WX9_SECRET"}},

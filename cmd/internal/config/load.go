@@ -106,6 +106,9 @@ func (l *loader) addresses(c *Config, s spec) {
 	c.GatewayAddr = l.addr("GATEWAY_ADDR", s.GatewayAddr)
 	if s.CallbackAddr != "" {
 		c.CallbackAddr = l.addr("CALLBACK_ADDR", s.CallbackAddr)
+		if c.CallbackAddr == c.GatewayAddr && !strings.HasSuffix(c.CallbackAddr, ":0") {
+			l.add("CALLBACK_ADDR", "is the address of "+prefix+"_GATEWAY_ADDR: leave it out to share that port, or choose another one")
+		}
 	}
 	c.AdminAddr = l.addr("ADMIN_ADDR", s.AdminAddr)
 	c.SandboxAddr = l.addr("SANDBOX_ADDR", s.SandboxAddr)
