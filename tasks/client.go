@@ -128,11 +128,14 @@ func (c *Client) Queued(ctx context.Context, app, id string) (bool, error) {
 	return false, nil
 }
 
-// taskKey is where asynq keeps a task. Its layout is asynq's own; a test holds
-// this line against the real thing.
+// taskKey is where asynq keeps a task, pendingKey the list of those that are next,
+// the oldest last. Their layout is asynq's own; tests hold these lines against the
+// real thing.
 func taskKey(queue, taskID string) string { return "asynq:{" + queue + "}:t:" + taskID }
 
-// within bounds a call of asynq's Inspector, which knows no context.
+func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" }
+
+// within bounds a call that may know no context, as those of asynq's Inspector.
 func within[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	type answer struct {
 		value T

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // EventName is WeChat's name of a push.
@@ -68,7 +69,8 @@ type eventWire struct {
 }
 
 // EnqueueEvent stores a push for the workers. One that is queued already is not
-// stored again, and that is no error: WeChat pushes until it is answered.
+// stored again, and that is no error: WeChat pushes until it is answered. It
+// returns when ctx ends, also on a client of Batching; the push may be stored then.
 func (c *Client) EnqueueEvent(ctx context.Context, e Event) error {
 	payload, err := json.Marshal(eventWire{
 		V: 1, App: e.App, OpenID: e.OpenID, At: e.At.Unix(), Source: e.Source, Items: e.Items,
@@ -76,13 +78,37 @@ func (c *Client) EnqueueEvent(ctx context.Context, e Event) error {
 	if err != nil {
 		return fmt.Errorf("tasks: encode event: %w", err)
 	}
-	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(eventTypePrefix+string(e.Name), payload),
-		asynq.Queue(c.ns.EventsQueue(e.App)), asynq.TaskID(e.App+":event:"+e.Source),
-		asynq.MaxRetry(noRetryLimit), asynq.Timeout(TaskTimeout))
+	_, err = within(ctx, func() (*asynq.TaskInfo, error) {
+		return c.queue.EnqueueContext(ctx, asynq.NewTask(eventTypePrefix+string(e.Name), payload),
+			asynq.Queue(c.ns.EventsQueue(e.App)), asynq.TaskID(e.App+":event:"+e.Source),
+			asynq.MaxRetry(noRetryLimit), asynq.Timeout(TaskTimeout))
+	})
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("tasks: enqueue event: %w", err)
 	}
 	return nil
+}
+
+// EventsLag is how long the oldest push about an app's users has waited for a
+// worker, by this process's clock; 0 if none waits. asynq's Inspector would count
+// memory as well, and fail before the first push.
+func (c *Client) EventsLag(ctx context.Context, app string) (time.Duration, error) {
+	queue := c.ns.EventsQueue(app)
+	id, err := c.rdb.LIndex(ctx, pendingKey(queue), -1).Result()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tasks: look up events: %w", err)
+	}
+	since, err := c.rdb.HGet(ctx, taskKey(queue, id), "pending_since").Int64()
+	if errors.Is(err, redis.Nil) { // taken in between
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("tasks: look up events: %w", err)
+	}
+	return time.Since(time.Unix(0, since)), nil
 }
 
 // DecodeEvent reads a task of an events queue. The error wraps ErrForeign,

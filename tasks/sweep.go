@@ -13,10 +13,11 @@ import (
 const sweepPage = 500
 
 // DeleteArchived deletes the archived tasks of this namespace that failed last
-// before t, and counts them.
+// before t, and counts them. Those that never failed were archived by a person, who
+// knows why and when; asynq itself deletes them after 90 days.
 func (c *Client) DeleteArchived(ctx context.Context, t time.Time) (int, error) {
 	return c.sweep(ctx, []asynq.TaskState{asynq.TaskStateArchived}, func(info *asynq.TaskInfo) (bool, error) {
-		return info.LastFailedAt.Before(t), nil
+		return !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(t), nil
 	})
 }
 

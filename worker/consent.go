@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
@@ -14,14 +15,23 @@ type consent struct {
 	types func(ctx context.Context, app, template string) tasks.TemplateType
 	// missing hears of a template that the catalogue does not know.
 	missing func()
+	// pushes is nil where consents do not come by WeChat's pushes.
+	pushes *backlog
 }
 
 func (w *Worker) consent(app App) *consent {
-	return &consent{
+	c := &consent{
 		mode:    app.Consent.Mode,
 		types:   w.catalogue.Type,
 		missing: func() { w.missing.set(app.AppID) },
 	}
+	if app.Consent.Source == tasks.ConsentEvent {
+		c.pushes = &backlog{
+			lag: func(ctx context.Context) (time.Duration, error) { return w.tasks.EventsLag(ctx, app.AppID) },
+			now: time.Now,
+		}
+	}
+	return c
 }
 
 // need is what an attempt needs.
@@ -38,6 +48,34 @@ func (c *consent) need(a *attempt) ledger.Need {
 	default:
 		return ledger.NeedObserved
 	}
+}
+
+// undecided puts off that a consent is missing, until it is known that no push waits
+// that may hold it.
+const undecided = time.Hour
+
+// graceFrom is when the time begins in which a consent may still come. Whether pushes
+// wait takes a call to find out, so nobody asks before a consent turns out to be missing.
+func (c *consent) graceFrom(a *attempt) time.Time {
+	if c.byPush(a) && !a.caughtUp {
+		return time.Now().Add(undecided)
+	}
+	return firstSend(a.Envelope)
+}
+
+// catchUp reports whether an attempt that lacks a consent should ask once more, now
+// that no push waits.
+func (c *consent) catchUp(ctx context.Context, a *attempt) bool {
+	if !c.byPush(a) || a.caughtUp || c.pushes.late(ctx) {
+		return false
+	}
+	a.caughtUp = true
+	return true
+}
+
+// byPush reports whether an attempt needs what only a push can bring.
+func (c *consent) byPush(a *attempt) bool {
+	return c.pushes != nil && c.need(a) == ledger.NeedSubscription
 }
 
 // templateType looks the template up where it matters.

@@ -61,6 +61,8 @@ type attempt struct {
 	exchanging bool
 	// templateType is what was known of the template when the attempt asked.
 	templateType tasks.TemplateType
+	// caughtUp: no push waits that may hold the consent it needs.
+	caughtUp bool
 }
 
 func newAttempt(e tasks.Envelope) *attempt {
@@ -190,6 +192,9 @@ func (d *delivery) admit(ctx context.Context, a *attempt) error {
 				return &later{after: time.Second, why: "its time has not come"}
 			}
 		case ledger.Credit:
+			if d.consent.catchUp(ctx, a) {
+				continue
+			}
 			return &later{after: min(v.Wait, jitter(time.Second, 0.3)), why: "waits for its recipient's consent"}
 		case ledger.Turn:
 			if time.Now().After(deadline) || !pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) {
@@ -217,7 +222,7 @@ func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
 			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
 			DropAfterUnknown: a.OnUnknown == tasks.Drop && !a.exchanging,
 			Need:             d.consent.need(a), TemplateID: a.TemplateID, Type: a.templateType,
-			FormID: a.FormID, GraceFrom: firstSend(a.Envelope), Harmless: a.exchanging,
+			FormID: a.FormID, GraceFrom: d.consent.graceFrom(a), Harmless: a.exchanging,
 		})
 		if err == nil {
 			return nil

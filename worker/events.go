@@ -14,10 +14,13 @@ import (
 // events takes up what WeChat pushes about one app's users: consents and receipts.
 // The ledger knows a push that comes twice.
 type events struct {
-	app     string
-	policy  tasks.ConsentPolicy
-	ledger  *ledger.Ledger
-	types   func(ctx context.Context, app, template string) tasks.TemplateType
+	app    string
+	policy tasks.ConsentPolicy
+	ledger *ledger.Ledger
+	types  func(ctx context.Context, app, template string) tasks.TemplateType
+	// missing hears of an accepted template that the catalogue does not know: a standing
+	// subscription taken for one message would be used up by the first send.
+	missing func()
 	metrics *metrics.Metrics
 	log     *slog.Logger
 }
@@ -52,16 +55,16 @@ func (h *events) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 // consents is; nothing is granted by two.
 func (h *events) grant(ctx context.Context, e tasks.Event) error {
 	a := ledger.Answers{App: e.App, OpenID: e.OpenID, Source: "event:" + e.Source, At: e.At}
-	for _, item := range e.Items {
-		accepted := item.Status == "accept"
+	for template, accepted := range answersOf(e) {
 		if h.policy.Mode == tasks.CreditsOff || accepted && !h.grants(e.Name) {
 			h.metrics.Grant(h.app, metrics.GrantFromEvent, metrics.GrantIgnored)
 			continue
 		}
-		a.Answers = append(a.Answers, ledger.Answer{
-			TemplateID: item.TemplateID, Accepted: accepted,
-			Type: h.types(ctx, e.App, item.TemplateID),
-		})
+		answer := ledger.Answer{TemplateID: template, Accepted: accepted, Type: h.types(ctx, e.App, template)}
+		if accepted && answer.Type == tasks.TypeUnknown {
+			h.missing()
+		}
+		a.Answers = append(a.Answers, answer)
 	}
 	if len(a.Answers) == 0 {
 		return nil
@@ -78,6 +81,17 @@ func (h *events) grant(ctx context.Context, e tasks.Event) error {
 		h.count(metrics.GrantIgnored, len(a.Answers)-g.Accepted-g.Refused) // older than a refusal
 	}
 	return nil
+}
+
+// answersOf is what the user said about each template: one dialog asks for each once,
+// so however often a push names one, it is one answer, and a refusal if any is.
+func answersOf(e tasks.Event) map[string]bool {
+	answers := make(map[string]bool, len(e.Items))
+	for _, item := range e.Items {
+		before, named := answers[item.TemplateID]
+		answers[item.TemplateID] = item.Status == "accept" && (before || !named)
+	}
+	return answers
 }
 
 // grants says whether an acceptance in a push of this name adds a credit. In the

@@ -36,7 +36,10 @@ func (d *delivery) resolve(ctx context.Context, a *attempt) (over bool, err erro
 	if err != nil {
 		return true, d.finish(a, answerOf("", err))
 	}
-	if err := d.remember(a, openID); err != nil {
+	err = d.insist("openid of a login code", func(ctx context.Context) error {
+		return d.ledger.Exchanged(ctx, a.App, a.ID, a.To.Code, a.Hash, openID)
+	})
+	if err != nil {
 		return true, redisAway(err)
 	}
 	began := a.began
@@ -46,22 +49,4 @@ func (d *delivery) resolve(ctx context.Context, a *attempt) (over bool, err erro
 		return true, &later{why: "its login code was exchanged"}
 	}
 	return false, nil
-}
-
-// remember records the openid, again and again until Redis has it or the process
-// ends: the code is of no use any more.
-func (d *delivery) remember(a *attempt, openID string) error {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		ctx, cancel := context.WithTimeout(d.life, settleTimeout)
-		err := d.ledger.Exchanged(ctx, a.App, a.ID, a.To.Code, a.Hash, openID)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		d.metrics.SettleRetry()
-		d.log.Warn("openid of a login code not recorded yet, trying again", "app", d.app, "error", err)
-		if !pause(d.life, jitter(wait, 0.3)) {
-			return err
-		}
-	}
 }

@@ -141,14 +141,15 @@ func (j *jobs) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 }
 
 // runOnce runs a job whose slot has not been run: the task's id stops a second
-// enqueue only as long as asynq keeps the finished task.
+// enqueue only as long as asynq keeps the finished task. An erasure is due as long as
+// it is noted, even if Redis's clock went back and its slot with it.
 func (j *jobs) runOnce(ctx context.Context, job tasks.JobTask) error {
 	last, err := j.runs.last(ctx, job)
 	if err != nil {
 		return redisAway(err)
 	}
 	// A last run in the future was written by a clock that was ahead.
-	if last >= job.Slot && last <= time.Now().UnixMilli() {
+	if job.Job != tasks.JobErase && last >= job.Slot && last <= time.Now().UnixMilli() {
 		return nil
 	}
 	err = j.run[job.Job](ctx, job)

@@ -47,15 +47,19 @@ func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration
 	if delay == 0 && r.delay != nil {
 		delay = r.delay(s.Attempts)
 	}
-	d.log.Log(context.Background(), failureLevel(result.class), "notification waits after a failed attempt",
+	d.log.Log(context.Background(), failureLevel(result), "notification waits after a failed attempt",
 		"app", d.app, "id", a.ID, "kind", a.Kind, "class", result.class, "errcode", result.errcode, "reason", result.reason,
 		"attempts", s.Attempts, "after", delay.Round(time.Millisecond))
 	return &later{after: delay, failure: r.failure, why: "retrying: " + explain(result)}
 }
 
-// failureLevel keeps a storm out of the log: what a person must mend warns.
-func failureLevel(c errcode.Class) slog.Level {
-	switch c {
+// failureLevel keeps a storm out of the log: what a person must mend warns, and what
+// only waits with others says nothing.
+func failureLevel(a answer) slog.Level {
+	if a.reason == errcode.ReasonRetired {
+		return slog.LevelDebug
+	}
+	switch a.class {
 	case errcode.Misconfigured, errcode.Unlisted, errcode.Unknown:
 		return slog.LevelWarn
 	default:
@@ -91,26 +95,34 @@ func firstSend(e tasks.Envelope) time.Time {
 // settleTimeout bounds one try to record.
 const settleTimeout = 3 * time.Second
 
-// record writes a settlement down, again and again until Redis has it or the
-// process ends: until then nobody else may know what became of the attempt.
+// record writes a settlement down. Until that is done nobody else may know what
+// became of the attempt.
 func (d *delivery) record(s ledger.Settlement) (ledger.Settled, error) {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		settled, err := d.recordOnce(s)
-		if err == nil || errors.Is(err, ledger.ErrNewer) {
-			return settled, err
-		}
-		d.metrics.SettleRetry()
-		d.log.Warn("outcome not recorded yet, trying again", "app", d.app, "error", err)
-		if !pause(d.life, jitter(wait, 0.3)) {
-			return ledger.Settled{}, fmt.Errorf("worker: ended before redis answered: %w", err)
-		}
-	}
+	var settled ledger.Settled
+	err := d.insist("outcome", func(ctx context.Context) error {
+		var err error
+		settled, err = d.ledger.Settle(ctx, s)
+		return err
+	})
+	return settled, err
 }
 
-func (d *delivery) recordOnce(s ledger.Settlement) (ledger.Settled, error) {
-	ctx, cancel := context.WithTimeout(d.life, settleTimeout)
-	defer cancel()
-	return d.ledger.Settle(ctx, s)
+// insist writes something down, again and again until Redis has it or the process
+// ends. What a newer version wrote ends it, too.
+func (d *delivery) insist(what string, write func(context.Context) error) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		ctx, cancel := context.WithTimeout(d.life, settleTimeout)
+		err := write(ctx)
+		cancel()
+		if err == nil || errors.Is(err, ledger.ErrNewer) {
+			return err
+		}
+		d.metrics.SettleRetry()
+		d.log.Warn(what+" not recorded yet, trying again", "app", d.app, "error", err)
+		if !pause(d.life, jitter(wait, 0.3)) {
+			return fmt.Errorf("worker: ended before redis answered: %w", err)
+		}
+	}
 }
 
 func (d *delivery) observeStart(a *attempt) {

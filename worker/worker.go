@@ -164,6 +164,7 @@ const eventsConcurrency = 32
 func (w *Worker) addEvents(app App) {
 	e := &events{
 		app: app.AppID, policy: app.Consent, ledger: w.cfg.Ledger, types: w.catalogue.Type,
+		missing: func() { w.missing.set(app.AppID) },
 		metrics: w.cfg.Metrics, log: w.cfg.Logger,
 	}
 	w.addServers(w.cfg.Namespace.EventsQueue(app.AppID), tasks.EventsPolicy(), eventsConcurrency, e)

@@ -1,0 +1,71 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// lagAllowed is how long a push may wait before it is late: well below the ledger's
+	// grace, which covers the rest.
+	lagAllowed = 5 * time.Second
+	// lagSettled is how long no push must have been late before a missing consent is
+	// none: those that were taken from the queue last are still being recorded.
+	lagSettled = 3 * time.Second
+	// lagFresh is how long one look at the queue answers for all messages.
+	lagFresh = time.Second
+)
+
+// backlog knows whether an app's pushes are late. After a time without a worker they
+// wait beside the messages that they allow, and which comes first is chance.
+type backlog struct {
+	lag func(ctx context.Context) (time.Duration, error)
+	now func() time.Time
+
+	mu      sync.Mutex
+	looking bool
+	looked  time.Time
+	// fineSince is when the last looks, each soon after the one before, began to find
+	// no late push; zero if the last one did.
+	fineSince time.Time
+}
+
+// late reports whether a consent may still wait in a push.
+func (b *backlog) late(ctx context.Context) bool {
+	if late, known := b.last(); known {
+		return late
+	}
+	lag, err := b.lag(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	switch {
+	case err != nil || lag > lagAllowed:
+		b.fineSince = time.Time{}
+	case b.fineSince.IsZero() || now.Sub(b.looked) > lagSettled:
+		b.fineSince = now
+	}
+	b.looking, b.looked = false, now
+	return b.unsettled(now)
+}
+
+// last is what the last look found. If that is too old, its caller has to look, and
+// to all others pushes are late meanwhile.
+func (b *backlog) last() (late, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	switch {
+	case b.looking:
+		return true, true
+	case now.Sub(b.looked) < lagFresh:
+		return b.unsettled(now), true
+	}
+	b.looking = true
+	return true, false
+}
+
+func (b *backlog) unsettled(now time.Time) bool {
+	return b.fineSince.IsZero() || now.Sub(b.fineSince) < lagSettled
+}
