@@ -66,7 +66,8 @@ if r.state == 'S' then
   save(KEYS[1], r, now, open_ttl)
 end
 
-if erased(r, KEYS[3]) then
+local consent = redis.call('HMGET', KEYS[3], 'x', 's' .. template)
+if erased_at(r, consent[1]) then
   return finish(r.unknowns > 0 and 'U' or 'C', 'forgotten')
 end
 if send_at > now then
@@ -84,8 +85,7 @@ if not_after > 0 and now > not_after then
 end
 
 -- Whoever has the turn may give back what it holds, so nobody counts before.
-local owner = redis.call('GET', KEYS[2])
-if owner and owner ~= attempt then
+if not redis.call('SET', KEYS[2], attempt, 'NX', 'PX', lease) and redis.call('GET', KEYS[2]) ~= attempt then
   return answer('turn', math.max(redis.call('PTTL', KEYS[2]), 1), 0)
 end
 
@@ -97,11 +97,12 @@ else
   if need == 'form' then
     covered = hold_form_id(r, KEYS[3], KEYS[4], form_id, now)
   elseif need ~= '' then
-    covered = hold_subscription(r, KEYS[3], template, template_type, now)
+    covered = hold_subscription(r, KEYS[3], template, consent[2], template_type, now)
   end
   if not covered and need == 'observe' then
     uncovered = 1
   elseif not covered then
+    redis.call('DEL', KEYS[2])
     if now < grace_end then
       return answer('credit', grace_end - now, 0)
     end
@@ -112,7 +113,6 @@ else
   end
 end
 
-redis.call('SET', KEYS[2], attempt, 'PX', lease)
 r.state, r.attempt, r.lease, r.attempts, r.due = 'S', attempt, now + lease, r.attempts + 1, 0
 save(KEYS[1], r, now, open_ttl)
 return answer('go', 0, 0)

@@ -3,8 +3,7 @@
 -- MAX_RUNS bounds a subscription's text. Older grants are told apart no longer: only recent pushes come in disorder.
 local MAX_RUNS = 16
 
-local function load_subscription(key, template)
-  local text = redis.call('HGET', key, 's' .. template)
+local function parse_subscription(text)
   if not text then
     return nil
   end
@@ -16,6 +15,10 @@ local function load_subscription(key, template)
     s.left = s.left + run.count
   end
   return s
+end
+
+local function load_subscription(key, template)
+  return parse_subscription(redis.call('HGET', key, 's' .. template))
 end
 
 local function save_subscription(key, template, s, now)
@@ -128,15 +131,19 @@ local function unhold(r)
 end
 
 -- erased says that the recipient was erased after the notification was made: what it holds is no longer theirs to return.
-local function erased(r, consent)
-  local at = redis.call('HGET', consent, 'x')
+local function erased_at(r, at)
   return at and r.created <= tonumber(at)
 end
 
+local function erased(r, consent)
+  return erased_at(r, redis.call('HGET', consent, 'x'))
+end
+
 -- hold_subscription takes what one message needs, and says whether that covers it. Of a template whose type nobody knows
--- and that was never granted, nobody can tell: WeChat decides. type is 1 one-time, 2 long-term, 0 unknown.
-local function hold_subscription(r, key, template, type, now)
-  local s = load_subscription(key, template)
+-- and that was never granted, nobody can tell: WeChat decides. text is the subscription as it is stored, type is 1
+-- one-time, 2 long-term, 0 unknown.
+local function hold_subscription(r, key, template, text, type, now)
+  local s = parse_subscription(text)
   if not s then
     r.hold = 'N0'
     return type == 0

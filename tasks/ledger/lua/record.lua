@@ -1,7 +1,7 @@
 -- What every script shares: the clock and the record's text form (see doc.go).
 
 -- One capture for each field, in doc.go's order. Trailing fields may be missing.
-local PATTERN = '^([^;]*)' .. string.rep(';?([^;]*)', 15)
+local PATTERN = '^([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*);?([^;]*)'
 
 local function millis()
   local t = redis.call('TIME')
