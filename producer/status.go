@@ -66,21 +66,10 @@ func (s *State) explain(r ledger.Record) {
 	if r.Errcode == 0 {
 		return
 	}
-	e := errcode.LookupFor(answeredBy(r.Reason), r.Errcode)
+	e := errcode.LookupFor(r.Reason.API(), r.Errcode)
 	meaning, meaningZH := detailed(e.Meaning, e.MeaningZH, r.Detail)
 	s.Reason, s.ReasonZH = join(s.Reason, meaning), join(s.ReasonZH, meaningZH)
 	s.Remedy, s.RemedyZH = join(s.Remedy, e.Remedy), join(s.RemedyZH, e.RemedyZH)
-}
-
-// answeredBy is the call whose answer the errcode of a record with this reason is.
-func answeredBy(reason errcode.Reason) string {
-	switch reason {
-	case errcode.ReasonNoToken:
-		return errcode.APIToken
-	case errcode.ReasonLoginCode:
-		return errcode.APICodeToSession
-	}
-	return "" // a send, whichever: they mean the same by one code
 }
 
 func detailed(meaning, meaningZH, detail string) (string, string) {
