@@ -21,7 +21,6 @@ const (
 // wait beside the messages that they allow, and which comes first is chance.
 type backlog struct {
 	lag func(ctx context.Context) (time.Duration, error)
-	now func() time.Time
 
 	mu      sync.Mutex
 	looking bool
@@ -31,23 +30,45 @@ type backlog struct {
 	fineSince time.Time
 }
 
-// late reports whether a consent may still wait in a push.
+// late reports whether a consent may still wait in a push. Where nobody looked of
+// late, one caller stays and looks until it knows: messages that come seldom, or to
+// one of many workers each time, would never know otherwise.
 func (b *backlog) late(ctx context.Context) bool {
 	if late, known := b.last(); known {
 		return late
 	}
+	defer b.leave()
+	for {
+		switch fine := b.look(ctx); {
+		case fine >= lagSettled:
+			return false
+		case fine < 0 || !pause(ctx, lagFresh):
+			return true
+		}
+	}
+}
+
+// look asks once, and returns how long no push has been late; below zero if one is.
+func (b *backlog) look(ctx context.Context) time.Duration {
 	lag, err := b.lag(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
+	before := b.looked
+	b.looked = time.Now()
 	switch {
 	case err != nil || lag > lagAllowed:
 		b.fineSince = time.Time{}
-	case b.fineSince.IsZero() || now.Sub(b.looked) > lagSettled:
-		b.fineSince = now
+		return -1
+	case b.fineSince.IsZero() || b.looked.Sub(before) > lagSettled:
+		b.fineSince = b.looked
 	}
-	b.looking, b.looked = false, now
-	return b.unsettled(now)
+	return b.looked.Sub(b.fineSince)
+}
+
+func (b *backlog) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.looking = false
 }
 
 // last is what the last look found. If that is too old, its caller has to look, and
@@ -55,17 +76,13 @@ func (b *backlog) late(ctx context.Context) bool {
 func (b *backlog) last() (late, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
+	now := time.Now()
 	switch {
 	case b.looking:
 		return true, true
 	case now.Sub(b.looked) < lagFresh:
-		return b.unsettled(now), true
+		return b.fineSince.IsZero() || now.Sub(b.fineSince) < lagSettled, true
 	}
 	b.looking = true
 	return true, false
-}
-
-func (b *backlog) unsettled(now time.Time) bool {
-	return b.fineSince.IsZero() || now.Sub(b.fineSince) < lagSettled
 }

@@ -15,6 +15,8 @@ type consent struct {
 	types func(ctx context.Context, app, template string) tasks.TemplateType
 	// missing hears of a template that the catalogue does not know.
 	missing func()
+	// grace is how long the ledger waits for a consent anyway.
+	grace time.Duration
 	// pushes is nil where consents do not come by WeChat's pushes.
 	pushes *backlog
 }
@@ -24,11 +26,11 @@ func (w *Worker) consent(app App) *consent {
 		mode:    app.Consent.Mode,
 		types:   w.catalogue.Type,
 		missing: func() { w.missing.set(app.AppID) },
+		grace:   w.cfg.Ledger.Grace(),
 	}
 	if app.Consent.Source == tasks.ConsentEvent {
 		c.pushes = &backlog{
 			lag: func(ctx context.Context) (time.Duration, error) { return w.tasks.EventsLag(ctx, app.AppID) },
-			now: time.Now,
 		}
 	}
 	return c
@@ -66,7 +68,7 @@ func (c *consent) graceFrom(a *attempt) time.Time {
 // catchUp reports whether an attempt that lacks a consent should ask once more, now
 // that no push waits.
 func (c *consent) catchUp(ctx context.Context, a *attempt) bool {
-	if !c.byPush(a) || a.caughtUp || c.pushes.late(ctx) {
+	if !c.byPush(a) || a.caughtUp || time.Since(firstSend(a.Envelope)) < c.grace || c.pushes.late(ctx) {
 		return false
 	}
 	a.caughtUp = true

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wxnotify/wxnotify/metrics"
@@ -46,39 +47,49 @@ func TestAcceptedTemplatesAreLookedUp(t *testing.T) {
 // can tell.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
-	var lag time.Duration
-	var err error
-	now := time.Now()
-	b := &backlog{now: func() time.Time { return now }}
-	b.lag = func(context.Context) (time.Duration, error) {
-		if !b.late(t.Context()) {
-			t.Error("not late, while another one looks")
+	synctest.Test(t, func(t *testing.T) {
+		var lag time.Duration
+		var err error
+		b := &backlog{}
+		b.lag = func(context.Context) (time.Duration, error) {
+			if !b.late(t.Context()) {
+				t.Error("not late, while another one looks")
+			}
+			return lag, err
 		}
-		return lag, err
-	}
-	for i, c := range []struct {
-		after, lag time.Duration
-		err        error
-		late       bool
-	}{
-		{0, 0, nil, true}, // one look tells too little
-		{2 * time.Second, time.Second, nil, true},
-		{time.Second, time.Second, nil, false},
-		{lagFresh / 2, time.Minute, nil, false}, // no need to look
-		{lagFresh, time.Minute, nil, true},
-		{lagFresh, 0, nil, true}, // being recorded
-		{lagSettled, 0, nil, false},
-		{time.Hour, 0, nil, true}, // what was before?
-		{lagSettled, 0, nil, false},
-		{lagFresh, 0, errors.New("redis is away"), true},
-		{lagFresh, 0, nil, true},
-		{lagSettled, 0, nil, false},
-	} {
-		now, lag, err = now.Add(c.after), c.lag, c.err
-		if got, again := b.late(t.Context()), b.late(t.Context()); got != c.late || again != c.late {
-			t.Errorf("step %d: late is %v, then %v, want %v", i, got, again, c.late)
+		for i, c := range []struct {
+			after, lag time.Duration
+			err        error
+			late       bool
+			took       time.Duration
+		}{
+			{0, 0, nil, false, lagSettled},             // one look tells too little
+			{lagFresh / 2, time.Minute, nil, false, 0}, // no need to look
+			{lagFresh, time.Minute, nil, true, 0},
+			{lagFresh, 0, nil, false, lagSettled}, // what was late is being recorded
+			{lagFresh, lagAllowed, nil, false, 0},
+			{time.Hour, 0, nil, false, lagSettled}, // what was before?
+			{lagFresh, 0, errors.New("redis is away"), true, 0},
+			{time.Minute, 0, nil, false, lagSettled}, // however seldom it is asked
+		} {
+			time.Sleep(c.after) // fake time
+			lag, err = c.lag, c.err
+			began := time.Now()
+			if got := b.late(t.Context()); got != c.late || time.Since(began) != c.took {
+				t.Errorf("step %d: late is %v after %v, want %v after %v", i, got, time.Since(began), c.late, c.took)
+			}
+			if again := b.late(t.Context()); again != c.late {
+				t.Errorf("step %d: late is %v at once after, want %v", i, again, c.late)
+			}
 		}
-	}
+		time.Sleep(time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), lagFresh/2)
+		defer cancel()
+		lag, err = 0, nil
+		if !b.late(ctx) {
+			t.Error("a run that ends before it knows must not take it for settled")
+		}
+	})
 }
 
 // An erasure that is noted is done, also if Redis's clock went back since the last one.

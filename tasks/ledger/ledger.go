@@ -53,6 +53,9 @@ func New(rdb redis.UniversalClient, ns tasks.Namespace, o Options) *Ledger {
 	return &Ledger{rdb: rdb, batch: batcher(rdb, o.Batch), ns: ns, o: o}
 }
 
+// Grace is how long a notification waits for a credit that may be on its way.
+func (l *Ledger) Grace() time.Duration { return l.o.Grace }
+
 // batcher returns the client's own batching face. It ends with the client.
 func batcher(rdb redis.UniversalClient, wanted bool) *redis.AutoPipeliner {
 	client, able := rdb.(interface {
