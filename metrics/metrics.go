@@ -46,6 +46,7 @@ type Metrics struct {
 	tokenRefreshes *prometheus.CounterVec
 	tokenExpires   *prometheus.GaugeVec
 	jobLastSuccess *prometheus.GaugeVec
+	quotaRemaining *prometheus.GaugeVec
 
 	enqueued        *prometheus.CounterVec
 	gatewayRequests *prometheus.CounterVec
@@ -80,6 +81,7 @@ func New(info Info) *Metrics {
 	m.defineSending(b)
 	m.defineGateway(b)
 	m.defineConsent(b)
+	m.defineQuota(b)
 	m.defineHealth(b)
 	return m
 }
