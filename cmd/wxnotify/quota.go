@@ -36,9 +36,9 @@ func checkQuota(what string, q tasks.Quota, now time.Time, r *report) {
 	age := now.Sub(q.ReadAt).Round(time.Second)
 	switch {
 	case q.Known(now) && float64(q.Remain) < littleLeft*float64(q.Limit):
-		r.add(levelWarn, what, "only %s today, %v ago%s: at 0 WeChat refuses all further ones (45009) until it begins anew", left, age, rateNote(q))
+		r.add(levelWarn, what, "only %s today, as of %v ago%s: at 0 WeChat refuses all further ones (45009) until it begins anew", left, age, rateNote(q))
 	case q.Known(now):
-		r.add(levelOK, what, "%s today, %v ago%s", left, age, rateNote(q))
+		r.add(levelOK, what, "%s today, as of %v ago%s", left, age, rateNote(q))
 	case q.AskedAt.IsZero():
 		r.add(levelOK, what, "not known: no worker has asked WeChat yet")
 	case q.Withheld:

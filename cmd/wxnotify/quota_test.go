@@ -22,9 +22,9 @@ func TestCheckQuota(t *testing.T) {
 		want  level
 		text  string
 	}{
-		"plenty":         {read(100, 10, time.Minute), levelOK, "10 of 100 calls left today, 1m0s ago"},
-		"with a rate":    {rated, levelOK, "50 of 100 calls left today, 1m0s ago; at most 60 in 1m0s"},
-		"little":         {read(100, 9, time.Second), levelWarn, "only 9 of 100 calls left today, 1s ago: at 0"},
+		"plenty":         {read(100, 10, time.Minute), levelOK, "10 of 100 calls left today, as of 1m0s ago"},
+		"with a rate":    {rated, levelOK, "50 of 100 calls left today, as of 1m0s ago; at most 60 in 1m0s"},
+		"little":         {read(100, 9, time.Second), levelWarn, "only 9 of 100 calls left today, as of 1s ago: at 0"},
 		"none":           {read(100, 0, time.Second), levelWarn, "only 0 of 100"},
 		"asked anew":     {failing, levelOK, "50 of 100 calls left today"},
 		"old":            {stale, levelOK, "not known: read 2h0m0s ago, with 1 of 100 calls left: no complete answer in time"},
