@@ -155,13 +155,10 @@ func (w *Worker) showQuotas(ctx context.Context) {
 	}
 }
 
-// shanghai is where WeChat's days begin: UTC+8 all year.
-func shanghai() *time.Location { return time.FixedZone("UTC+8", 8*60*60) }
-
 // NextQuotaReset is the first time after now at which it is hour o'clock, 0 to 23, in
-// China: WeChat does not document when its daily quotas begin anew.
+// China, UTC+8 all year: WeChat does not document when its daily quotas begin anew.
 func NextQuotaReset(now time.Time, hour int) time.Time {
-	here := now.In(shanghai())
+	here := now.In(time.FixedZone("UTC+8", 8*60*60))
 	reset := time.Date(here.Year(), here.Month(), here.Day(), hour, 0, 0, 0, here.Location())
 	if !reset.After(now) {
 		reset = reset.AddDate(0, 0, 1)
