@@ -103,6 +103,7 @@ func checkLive(ctx context.Context, p *program, c *config.Config, r *report) {
 	}
 	checkRedis(ctx, rdb, r)
 	checkTokens(ctx, p, c, r)
+	checkQuotas(ctx, rdb, c, r)
 	checkWorkers(c, asynq.NewInspectorFromRedisClient(rdb), r)
 	checkQueues(c, asynq.NewInspectorFromRedisClient(rdb), r)
 }

@@ -128,7 +128,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,
 		DeadRetention: c.DeadRetention, Purge: purge, Timezone: c.Timezone,
-		BulkShare: c.BulkShare,
+		BulkShare: c.BulkShare, QuotaResetHour: c.QuotaResetHour,
 	})
 	if err != nil {
 		return nil, p.abandon(err)

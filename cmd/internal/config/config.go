@@ -59,6 +59,9 @@ type Config struct {
 	// PurgeCron is when expired records are removed, in Timezone: five fields of
 	// cron, for cron.ParseStandard. Default 0 0 * * *.
 	PurgeCron string
+	// QuotaResetHour is the hour in China, 0 to 23, at which WeChat's daily quotas
+	// begin anew. Default 0.
+	QuotaResetHour int
 	// Timezone is PurgeCron's. Default Asia/Shanghai.
 	Timezone *time.Location
 	// LogLevel is debug, info, warn or error. Default info.

@@ -51,6 +51,7 @@ func (l *loader) load() *Config {
 		LogLevel:      l.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error"),
 		LogFormat:     l.oneOf("LOG_FORMAT", s.LogFormat, "text", "json"),
 	}
+	c.QuotaResetHour = l.count("QUOTA_RESET_HOUR", s.QuotaResetHour, 0, 23)
 	l.redis(c, s)
 	l.namespace(c, s)
 	l.apps(c, s)

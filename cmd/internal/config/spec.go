@@ -42,6 +42,7 @@ type spec struct {
 	DeadRetention          string `split_words:"true" default:"30d"`
 	TokenRefreshEvery      string `split_words:"true" default:"90m"`
 	PurgeCron              string `split_words:"true" default:"0 0 * * *"`
+	QuotaResetHour         string `split_words:"true" default:"0"`
 	Timezone               string `default:"Asia/Shanghai"`
 	LogLevel               string `split_words:"true" default:"info"`
 	LogFormat              string `split_words:"true" default:"text"`

@@ -162,6 +162,10 @@ var meanings = map[string]meaning{
 		"When expired records are removed: minute, hour, day of month, month, day of week, in `WXNOTIFY_TIMEZONE`.",
 		"清理过期记录的时间：分、时、日、月、星期，按 `WXNOTIFY_TIMEZONE` 计算。",
 	},
+	"QUOTA_RESET_HOUR": {
+		"Hour of the day in China (UTC+8, whatever `WXNOTIFY_TIMEZONE` is), 0 to 23, at which WeChat's daily quotas begin anew.",
+		"微信每日额度重置的整点（0 到 23，始终按中国时间 UTC+8，与 `WXNOTIFY_TIMEZONE` 无关）。",
+	},
 	"TIMEZONE": {
 		"Time zone of `WXNOTIFY_PURGE_CRON`.",
 		"`WXNOTIFY_PURGE_CRON` 使用的时区。",
