@@ -108,6 +108,7 @@ var (
 	probeScript  = pausesScript("probe")
 	resumeScript = pausesScript("resume")
 	healScript   = pausesScript("heal")
+	dueScript    = pausesScript("due")
 )
 
 func pausesScript(name string) *redis.Script {
@@ -254,6 +255,17 @@ func (p *Pauses) probe(ctx context.Context, key PauseKey, lease int64) (bool, er
 	values, err := probeScript.Run(ctx, p.rdb, []string{p.key}, key.field(), lease).Slice()
 	if err != nil {
 		return false, fmt.Errorf("ledger: probe a pause: %w", err)
+	}
+	return reply(values).text(0) == "yes", nil
+}
+
+// Due ends the time of a pause that is PauseByProbe and in force, as it was last begun
+// or prolonged at since: something says that it may be over, and the next send finds
+// out. It reports whether it did.
+func (p *Pauses) Due(ctx context.Context, key PauseKey, since time.Time) (bool, error) {
+	values, err := dueScript.Run(ctx, p.rdb, []string{p.key}, key.field(), since.UnixMilli()).Slice()
+	if err != nil {
+		return false, fmt.Errorf("ledger: end the time of a pause: %w", err)
 	}
 	return reply(values).text(0) == "yes", nil
 }
