@@ -232,3 +232,40 @@ func TestMaxQueued(t *testing.T) {
 	}
 	b.await(nil, func() error { _, err := client.Send(t.Context(), notification("later")); return err })
 }
+
+// A send asks nothing more of Redis than before, but for a look now and then.
+func TestRoomIsLookedAtSeldom(t *testing.T) {
+	t.Parallel()
+	rdb := taskstest.StartRedis(t, "--maxmemory", "1gb")
+	client, err := producer.New(rdb.URL, producer.WithMaxQueued(1_000_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	start := time.Now()
+	for _, r := range client.SendMany(t.Context(), make500()) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	allowed := int(time.Since(start).Seconds()) + 2
+	stats, err := rdb.Client(t).Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for command, perLook := range map[string]int{"info": 1, "llen": len(tasks.Priorities())} {
+		calls := 0
+		_, line, _ := strings.Cut(stats, "cmdstat_"+command+":")
+		if _, err := fmt.Sscanf(line, "calls=%d,", &calls); err != nil || calls > allowed*perLook {
+			t.Errorf("%s was called %d times, %v, want at most %d", command, calls, err, allowed*perLook)
+		}
+	}
+}
+
+func make500() []producer.Notification {
+	list := make([]producer.Notification, 500)
+	for i := range list {
+		list[i] = notification("")
+	}
+	return list
+}
