@@ -173,13 +173,17 @@ func TestRoomGoesByTheAppsQueues(t *testing.T) {
 	})
 }
 
-// What Redis says at its limit, on the way of a task and of a script.
+// What Redis says at its limit, on the way of a task, of a push and of a script.
 func TestOutOfMemory(t *testing.T) {
 	t.Parallel()
 	rdb := taskstest.StartRedis(t).Client(t)
 	maxMemory(t, rdb, 1.5)
 	c := tasks.NewClient(rdb, "")
 	if err := c.Enqueue(t.Context(), sealed(t, c, "a")); !tasks.OutOfMemory(err) {
+		t.Error(err)
+	}
+	push := tasks.Event{App: "wx1", OpenID: "o1", Name: tasks.EventSent, At: time.Now(), Source: "s1"}
+	if err := c.EnqueueEvent(t.Context(), push); !tasks.OutOfMemory(err) {
 		t.Error(err)
 	}
 	if err := redis.NewScript(`return redis.call("SET", KEYS[1], 1)`).Run(t.Context(), rdb, []string{"k"}).Err(); !tasks.OutOfMemory(err) {
