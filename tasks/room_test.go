@@ -89,6 +89,35 @@ func TestRoomWithoutALimit(t *testing.T) {
 	}
 }
 
+// A Cluster is asked master by master, and an app's lanes may lie on several.
+func TestRoomOfACluster(t *testing.T) {
+	t.Parallel()
+	server := taskstest.StartRedis(t, "--cluster-enabled", "yes")
+	node := server.Client(t)
+	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	rdb := connect(t, "redis-cluster://"+server.Addr)
+	taskstest.Eventually(t, 20*time.Second, func() string {
+		if err := rdb.Set(t.Context(), "k", 1, 0).Err(); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+	c := tasks.NewClient(rdb, "")
+	if n, err := c.Waiting(t.Context(), "wx1"); err != nil || n != 0 {
+		t.Error(n, err)
+	}
+	maxMemory(t, node, 0.9)
+	if err := tasks.NewRoom(c, 0).ForNotification(t.Context(), sealed(t, c, "a")); !errors.Is(err, tasks.ErrMemoryFull) {
+		t.Error(err)
+	}
+	server.Kill()
+	if m, err := tasks.ReadMemory(t.Context(), rdb); err == nil {
+		t.Error(m)
+	}
+}
+
 func connect(t *testing.T, url string) redis.UniversalClient {
 	t.Helper()
 	rdb, err := tasks.ConnectRedis(url, tasks.RedisOptions{MaxRetries: -1})
