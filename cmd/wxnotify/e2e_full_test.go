@@ -40,7 +40,7 @@ func TestAFullRedisDrains(t *testing.T) {
 	start := time.Now()
 	worker := w.worker("a", env{"CONCURRENCY": "24"})
 	peak := 0.0
-	taskstest.Eventually(t, 60*time.Second, func() string {
+	taskstest.Eventually(t, 120*time.Second, func() string {
 		m, err := tasks.ReadMemory(t.Context(), w.rdb)
 		if err != nil {
 			return err.Error()
@@ -53,7 +53,7 @@ func TestAFullRedisDrains(t *testing.T) {
 	})
 	t.Logf("%d drained in %v, with %.1f %% of maxmemory at the most", len(accepted), time.Since(start).Round(100*time.Millisecond), 100*peak)
 	ends := map[string]int{}
-	for _, s := range g.outcomes(testApp, accepted, 30*time.Second) {
+	for _, s := range g.outcomes(testApp, accepted, 60*time.Second) {
 		ends[s.Status]++
 	}
 	if n := ends["accepted"] + ends["delivered"] + ends["rejected"]; n != len(accepted) {
