@@ -129,15 +129,11 @@ func (c *Client) Queued(ctx context.Context, app, id string) (bool, error) {
 }
 
 // taskKey is where asynq keeps a task, pendingKey the list of those that are next,
-// the oldest last, scheduledKey and retryKey the sets of those whose time is to come.
-// Their layout is asynq's own; tests hold these lines against the real thing.
+// the oldest last. Their layout is asynq's own; tests hold these lines against the
+// real thing.
 func taskKey(queue, taskID string) string { return "asynq:{" + queue + "}:t:" + taskID }
 
 func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" }
-
-func scheduledKey(queue string) string { return "asynq:{" + queue + "}:scheduled" }
-
-func retryKey(queue string) string { return "asynq:{" + queue + "}:retry" }
 
 // within bounds a call that may know no context, as those of asynq's Inspector.
 func within[T any](ctx context.Context, call func() (T, error)) (T, error) {

@@ -128,6 +128,12 @@ func (c *Client) Waiting(ctx context.Context, app string) (int64, error) {
 	return n, nil
 }
 
+// scheduledKey and retryKey are where asynq keeps the tasks whose time is to come. As
+// with pendingKey, tests hold these lines against the real thing.
+func scheduledKey(queue string) string { return "asynq:{" + queue + "}:scheduled" }
+
+func retryKey(queue string) string { return "asynq:{" + queue + "}:retry" }
+
 // OutOfMemory reports whether Redis refused a command because it is at its
 // maxmemory. By text: asynq passes on no more, and before 7.0 a script's error has
 // it in the middle.
