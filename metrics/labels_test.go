@@ -27,6 +27,7 @@ func TestZeroFromTheStart(t *testing.T) {
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="conflict"}`,
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="invalid"}`,
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="unavailable"}`,
+		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="busy"}`,
 		`wxnotify_gateway_requests_total{code="503",route="POST /v1/notifications"}`,
 		`wxnotify_gateway_request_duration_seconds{route="POST /v1/notifications"}`,
 		`wxnotify_receipts_total{app="wx2",result="delivered"}`,

@@ -39,6 +39,8 @@ type Config struct {
 	DashboardPassword Secret
 	// DashboardPrometheusURL is where the dashboard reads its charts. Default none.
 	DashboardPrometheusURL string
+	// MaxQueued is how many notifications of one app may wait; 0: any number. Default 0.
+	MaxQueued int
 	// Concurrency is the number of handlers per app and lane. Default 64.
 	Concurrency int
 	// BulkShare is the most that the bulk lane gets of an app's rate while other lanes

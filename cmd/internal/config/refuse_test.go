@@ -29,6 +29,7 @@ func TestHostileValues(t *testing.T) {
 			"a:" + canary + " " + canary + canary, ":" + canary + canary + canary, "a:" + canary + canary + "\u00e9" + canary},
 		"DASHBOARD_USER":      {canary + ":", canary + "\n"},
 		"DASHBOARD_PASSWORD":  {"x" + canary, canary + canary + "\x01"},
+		"MAX_QUEUED":          {canary, "-1", "1000000001", "1e3", "10 ", "99999999999999999999"},
 		"CONCURRENCY":         {canary, "0", "-1", "1025", "1e3", "64 ", "99999999999999999999"},
 		"HTTP_TIMEOUT":        {canary, "10", "0s", "-1s", "20s", "1h", "1d" + canary, "-1d", "d", "99999999999999999999d", "65535d"},
 		"SHUTDOWN_TIMEOUT":    {canary, "25s", "0"},

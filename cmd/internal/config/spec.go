@@ -33,6 +33,7 @@ type spec struct {
 	DashboardPassword      string `split_words:"true"`
 	DashboardPasswordFile  string `split_words:"true"`
 	DashboardPrometheusURL string `split_words:"true"`
+	MaxQueued              string `split_words:"true" default:"0"`
 	Concurrency            string `default:"64"`
 	BulkShare              string `split_words:"true" default:"0.2"`
 	HTTPTimeout            string `split_words:"true" default:"10s"`

@@ -126,6 +126,10 @@ var meanings = map[string]meaning{
 		"The Prometheus that draws the dashboard's charts. Without it there are none.",
 		"为控制台图表提供数据的 Prometheus 地址；留空则没有图表。",
 	},
+	"MAX_QUEUED": {
+		"How many notifications of one app may wait, beyond which the gateway and `send` answer busy; `0`: any number. Of each app by itself, so that one app's flood stops no other.",
+		"单个小程序最多可有多少条通知排队等待；达到后 gateway 与 `send` 回答“忙”。`0` 表示不限。每个小程序分别计算，一个小程序的洪峰不会挡住其他小程序。",
+	},
 	"CONCURRENCY": {
 		"Handlers per app and lane, 1 to 1024.",
 		"每个小程序、每条优先级通道的并发处理数，1 到 1024。",
