@@ -192,6 +192,18 @@ func (g *gate) without(r errcode.Reason) []ledger.Pause {
 	return list
 }
 
+// lacksQuota reports whether a pause of an app is in force because a quota of the day is used up.
+func (g *gate) lacksQuota(app string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, p := range g.held {
+		if p.App == app && waitsForQuota(p, g.now()) {
+			return true
+		}
+	}
+	return false
+}
+
 // resumedAt is when the last pause of an app ended; zero if there was none.
 func (g *gate) resumedAt(app string) time.Time {
 	g.mu.Lock()

@@ -8,12 +8,15 @@ import (
 
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
 	"github.com/wxnotify/wxnotify/worker/wechat"
 )
 
 const (
 	// readQuotaEvery is how often WeChat is asked what is left of an app's quotas.
 	readQuotaEvery = 5 * time.Minute
+	// readUsedUpEvery is the same while an app is paused because one is used up.
+	readUsedUpEvery = time.Minute
 	// quotaTimeout bounds one question: it is never urgent, and other jobs wait.
 	quotaTimeout = 5 * time.Second
 	// withheldFor is how long nobody asks again where WeChat does not tell.
@@ -22,16 +25,19 @@ const (
 	showQuotaEvery = 30 * time.Second
 )
 
-// quotaCall is a call to WeChat whose quota is read.
-type quotaCall struct{ api, path string }
+// quotaCall is a call to WeChat whose quota is read, and the kind that it sends.
+type quotaCall struct {
+	api, path string
+	kind      tasks.Kind
+}
 
 // quotaCalls are the calls that send. Whether an app ever sends template messages
 // nobody knows beforehand, so both are asked about; where WeChat does not tell, it
 // is one question a day.
 func quotaCalls() []quotaCall {
 	return []quotaCall{
-		{errcode.APISubscribeSend, wechat.PathSubscribeSend},
-		{errcode.APITemplateSend, wechat.PathTemplateSend},
+		{errcode.APISubscribeSend, wechat.PathSubscribeSend, tasks.KindSubscribe},
+		{errcode.APITemplateSend, wechat.PathTemplateSend, tasks.KindTemplate},
 	}
 }
 
@@ -42,6 +48,14 @@ func QuotaAPIs() []string {
 		apis = append(apis, c.api)
 	}
 	return apis
+}
+
+// quotaEvery is how often the quotas of an app are read at present.
+func (w *Worker) quotaEvery(app string) time.Duration {
+	if w.gate.lacksQuota(app) {
+		return readUsedUpEvery
+	}
+	return readQuotaEvery
 }
 
 // readQuota asks WeChat what is left of an app's quotas. Sends do not depend on it:
@@ -58,23 +72,43 @@ func (w *Worker) readQuota(ctx context.Context, j tasks.JobTask) error {
 	if err != nil {
 		return redisAway(err)
 	}
-	told := true
-	for _, c := range quotaCalls() {
-		before := known[tasks.QuotaKey{App: j.App, API: c.api}]
-		if since := now.Sub(before.AskedAt); before.Withheld && since >= 0 && since < withheldFor {
-			continue
-		}
-		after, err := w.renewQuota(ctx, app, c, before, now)
-		if err != nil {
-			return redisAway(err)
-		}
-		told = told && (after.Trouble == "" || after.Withheld)
+	list, err := w.gate.pauses.List(ctx) // before WeChat is asked: a probe may fail meanwhile
+	if err != nil {
+		return redisAway(err)
+	}
+	answers, told, err := w.renewQuotas(ctx, app, known, now)
+	if err != nil {
+		return redisAway(err)
+	}
+	if err := w.probeRefilled(ctx, j.App, list, answers); err != nil {
+		return redisAway(err)
 	}
 	w.showQuotas(ctx)
 	if !told {
 		return errSuperseded
 	}
 	return nil
+}
+
+// renewQuotas asks about each call, and returns what WeChat answered. told is false if
+// it did not, and may another time.
+func (w *Worker) renewQuotas(ctx context.Context, app App, known map[tasks.QuotaKey]tasks.Quota, now time.Time) (answers map[tasks.Kind]tasks.Quota, told bool, err error) {
+	answers, told = map[tasks.Kind]tasks.Quota{}, true
+	for _, c := range quotaCalls() {
+		before := known[tasks.QuotaKey{App: app.AppID, API: c.api}]
+		if since := now.Sub(before.AskedAt); before.Withheld && since >= 0 && since < withheldFor {
+			continue
+		}
+		after, err := w.renewQuota(ctx, app, c, before, now)
+		if err != nil {
+			return nil, false, err
+		}
+		told = told && (after.Trouble == "" || after.Withheld)
+		if after.Trouble == "" {
+			answers[c.kind] = after
+		}
+	}
+	return answers, told, nil
 }
 
 // renewQuota asks about one call, and stores what is known then. What stands in the
@@ -136,6 +170,58 @@ func withheld(code int) bool {
 		return true
 	}
 	return false
+}
+
+// usedUpCode is WeChat's answer when a quota of the day is used up.
+const usedUpCode = 45009
+
+// waitsForQuota reports whether a pause is in force for the quota of a call that sends.
+func waitsForQuota(p ledger.Pause, now time.Time) bool {
+	return p.Errcode == usedUpCode && p.By == ledger.PauseByProbe && p.Reason.API() == "" && p.InForce(now)
+}
+
+// probeRefilled lets a send find out whether a pause is over that waits for a quota of
+// which WeChat says now that some is left. WeChat's word alone resumes nothing.
+func (w *Worker) probeRefilled(ctx context.Context, app string, list ledger.Paused, answers map[tasks.Kind]tasks.Quota) error {
+	for _, p := range list.Pauses {
+		if p.App != app || !waitsForQuota(p, list.Now) {
+			continue
+		}
+		due, err := w.refilled(ctx, p, answers)
+		if err != nil {
+			return err
+		}
+		if due {
+			due, err = w.gate.pauses.Due(ctx, p.PauseKey, p.Since)
+		}
+		if err != nil {
+			return err
+		}
+		if due {
+			w.cfg.Logger.Info("some of the quota is left, says WeChat; the next send finds out", pauseFields(p)...)
+		}
+	}
+	return nil
+}
+
+// refilled reports whether some is left of the quota that a pause is for. That of an
+// app is for the only kind it sends; while no kind is known, for any of them.
+func (w *Worker) refilled(ctx context.Context, p ledger.Pause, answers map[tasks.Kind]tasks.Quota) (bool, error) {
+	left := false
+	for kind, q := range answers {
+		concerned := p.Name == string(kind)
+		if p.Scope == ledger.ScopeApp {
+			var err error
+			if concerned, err = w.gate.pauses.OnlyKind(ctx, p.App, kind); err != nil {
+				return false, err
+			}
+		}
+		if concerned && q.Remain == 0 {
+			return false, nil
+		}
+		left = left || concerned
+	}
+	return left, nil
 }
 
 // showQuotas sets the gauges of this worker's apps.

@@ -26,8 +26,8 @@ func quotaOf(api string) tasks.QuotaKey { return tasks.QuotaKey{App: app, API: a
 func (b *bundle) holdSchedule() {
 	b.Helper()
 	queue := asynq.NewClientFromRedisClient(b.rdb)
-	for _, ahead := range []time.Duration{0, 5 * time.Minute} {
-		slot := time.Now().Truncate(5 * time.Minute).Add(ahead).UnixMilli()
+	for ahead := range 11 { // the last five-minute slot, and every minute until the next
+		slot := time.Now().Truncate(5 * time.Minute).Add(time.Duration(ahead) * time.Minute).UnixMilli()
 		if _, err := queue.Enqueue(asynq.NewTask("held", nil), asynq.TaskID(quotaTask(slot)), asynq.Queue("wxnotify.system"), asynq.ProcessIn(time.Hour)); err != nil {
 			b.Fatal(err)
 		}

@@ -32,8 +32,10 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
 	wg.Go(func() { w.gate.watch(ctx) })
 	wg.Go(func() { every(ctx, tokenLookEvery, w.retryTokens) })
-	wg.Go(func() { w.scheduleEach(ctx, tasks.JobRefreshToken, w.cfg.TokenRefreshEvery) })
-	wg.Go(func() { w.scheduleEach(ctx, tasks.JobReadQuota, readQuotaEvery) })
+	wg.Go(func() {
+		w.scheduleEach(ctx, tasks.JobRefreshToken, func(string) time.Duration { return w.cfg.TokenRefreshEvery })
+	})
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobReadQuota, w.quotaEvery) })
 	wg.Go(func() { every(ctx, showQuotaEvery, w.showQuotas) })
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
@@ -65,12 +67,13 @@ func (w *Worker) announce(ctx context.Context) {
 
 // scheduleEach enqueues one run of a job per app and slot. All workers compute the
 // same slots, so the task id lets one of them in. A slot that was missed while no
-// worker ran is caught up by the first one that starts.
-func (w *Worker) scheduleEach(ctx context.Context, job string, period time.Duration) {
+// worker ran is caught up by the first one that starts. The period is the app's at the time.
+func (w *Worker) scheduleEach(ctx context.Context, job string, period func(app string) time.Duration) {
 	done := make(map[string]int64)
 	every(ctx, scheduleEvery, func(ctx context.Context) {
-		slot := time.Now().Truncate(period).UnixMilli()
+		now := time.Now()
 		for _, app := range w.cfg.Apps {
+			slot := now.Truncate(period(app.AppID)).UnixMilli()
 			if done[app.AppID] == slot {
 				continue
 			}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,6 +160,44 @@ func TestProbes(t *testing.T) {
 	}
 	if ended, err := b.pauses.End(t.Context(), before); ended || err != nil {
 		t.Errorf("an answer that came before it was prolonged ended it: %v %v", ended, err)
+	}
+}
+
+// Something says that a pause may be over: its time ends, and nothing else changes.
+func TestDue(t *testing.T) {
+	b := newPausing(t)
+	due := func(p ledger.Pause) bool {
+		yes, err := b.pauses.Due(t.Context(), p.PauseKey, p.Since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	b.begin(appPause, hourly)
+	p := b.only()
+	earlier := p
+	earlier.Since = p.Since.Add(-time.Millisecond)
+	if due(kindPause) || due(earlier) || !b.only().InForce(b.list().Now) {
+		t.Error("another pause, or this one before it was prolonged, is not meant")
+	}
+	if !due(p) || due(p) {
+		t.Error("its time ends once")
+	}
+	after := b.only()
+	if p.Until = after.Until; after.InForce(b.list().Now) || !reflect.DeepEqual(p, after) {
+		t.Errorf("%+v, want the rest as it was: %+v", after, p)
+	}
+	if ended := b.keep(); len(ended) != 0 || len(b.pausedLanes()) != 0 {
+		t.Errorf("ended %v, paused %v: want a probe let through", ended, b.pausedLanes())
+	}
+	b.begin(appPause, hourly)
+	if p := b.only(); p.Tries != 1 || !p.InForce(b.list().Now) || len(b.pausedLanes()) != 3 {
+		t.Errorf("%+v, want it prolonged like any other", p)
+	}
+
+	b.begin(ledger.Pause{PauseKey: appPause.PauseKey, By: ledger.PauseByHand}, hourly)
+	if due(b.only()) {
+		t.Error("a person's word stands")
 	}
 }
 
