@@ -100,7 +100,7 @@ func (s *Served) find(ctx context.Context, app string, fresh time.Duration) (p C
 	if p, known := s.recent(app, fresh); known {
 		return p, true, true, nil
 	}
-	apps, err := s.load(ctx) // not under the lock: a hanging Redis must hold each caller only once
+	apps, err := s.All(ctx) // not under the lock: a hanging Redis must hold each caller only once
 	if err != nil {
 		return ConsentPolicy{}, false, false, err
 	}
@@ -118,7 +118,8 @@ func (s *Served) recent(app string, fresh time.Duration) (ConsentPolicy, bool) {
 	return p, known && time.Since(s.read) < fresh
 }
 
-func (s *Served) load(ctx context.Context) (map[string]ConsentPolicy, error) {
+// All lists the apps that workers serve or served, and how each keeps its users' consent.
+func (s *Served) All(ctx context.Context) (map[string]ConsentPolicy, error) {
 	entries, err := s.rdb.HGetAll(ctx, s.key).Result()
 	if err != nil {
 		return nil, fmt.Errorf("tasks: read apps: %w", err)

@@ -173,6 +173,9 @@ func TestServedApps(t *testing.T) {
 		t.Fatal(err)
 	}
 	knows("wx2", true) // an app that appears is noticed at once
+	if all, err := reader.All(t.Context()); err != nil || len(all) != 2 || all["wx2"].Mode != tasks.CreditsObserve {
+		t.Errorf("%v, %v, want both with the default policy", all, err)
+	}
 }
 
 func TestRedisURLs(t *testing.T) {

@@ -30,6 +30,7 @@ type cli struct {
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`
 	Token       tokenCmd       `cmd:"" help:"Show or renew the access_token of an app; never prints it."`
+	App         appCmd         `cmd:"" help:"Show, pause or resume what an app sends."`
 	Check       checkCmd       `cmd:"" help:"Check configuration, Redis, tokens and queues."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running process on its admin port; for containers."`
 	Version     versionCmd     `cmd:"" help:"Print version, commit and Go version."`

@@ -37,7 +37,7 @@ func (l *loader) number(name, value string, high float64) float64 {
 const maxDuration = 10 * 365 * 24 * time.Hour
 
 func (l *loader) duration(name, value string) time.Duration {
-	d, ok := parseDuration(value)
+	d, ok := ParseDuration(value)
 	switch {
 	case !ok:
 		l.add(name, "must be a duration with its unit, such as 10s, 90m, 24h or 30d")
@@ -47,8 +47,8 @@ func (l *loader) duration(name, value string) time.Duration {
 	return d
 }
 
-// parseDuration reads what time.ParseDuration reads, and days before it: 30d, 1d12h.
-func parseDuration(value string) (time.Duration, bool) {
+// ParseDuration reads what time.ParseDuration reads, and days before it: 30d, 1d12h.
+func ParseDuration(value string) (time.Duration, bool) {
 	days, rest, hasDays := strings.Cut(value, "d")
 	if !hasDays {
 		d, err := time.ParseDuration(value)
