@@ -211,7 +211,7 @@ func (w *Worker) addServers(queue string, p tasks.LanePolicy, concurrency int, h
 }
 
 func (w *Worker) newServer(queue string, p tasks.LanePolicy, concurrency int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(w.queues, asynq.Config{
+	return asynq.NewServerFromRedisClient(w.queues.face(), asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{queue: 1},
 		TaskCheckInterval:        p.TaskCheckInterval,
@@ -239,6 +239,7 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 // What is not settled by then is judged by its lease.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
+	defer w.queues.stop()
 	for i, s := range w.servers {
 		if err := s.Start(w.mux[i]); err != nil {
 			w.stopServers(w.servers[:i])
@@ -247,6 +248,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.cfg.Logger.Info("worker started", "apps", len(w.cfg.Apps), "concurrency", w.cfg.Concurrency)
 	w.runSchedules(ctx) // returns when ctx ends
+	w.queues.stop()
 	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
 	if !within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) }) {
 		w.cfg.Logger.Warn("asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
