@@ -116,6 +116,7 @@ func New(cfg Config) (*Worker, error) {
 		endLife:   endLife,
 		crew:      newCrew(),
 	}
+	cfg.Redis.AddHook(newDialGate())
 	cfg.Redis.AddHook(w.pulse)
 	w.queues = newQueueConn(cfg.Redis)
 	for _, app := range cfg.Apps {
