@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -237,7 +238,8 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 // Run serves until ctx ends, then lets go in order: first the schedules, so that
 // nothing new is enqueued; then all servers at once, each waiting for its
 // handlers up to ShutdownTimeout; then what still tries to record an outcome.
-// What is not settled by then is judged by its lease.
+// What is not settled by then is judged by its lease. ErrStillRunning: asynq hangs on
+// to a Redis that does not answer.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
 	defer w.queues.stop()
@@ -251,15 +253,21 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.runSchedules(ctx) // returns when ctx ends
 	w.queues.stop()
 	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
-	if !within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) }) {
-		w.cfg.Logger.Warn("asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
-	}
+	stopped := within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) })
 	if w.awaitHandlers(time.Until(deadline)) {
 		w.crew.dismiss()
+	}
+	if !stopped {
+		return ErrStillRunning
 	}
 	w.cfg.Logger.Info("worker stopped")
 	return nil
 }
+
+// ErrStillRunning says that asynq did not stop in time. The process should end now,
+// and leave the connection to Redis open: asynq panics where it is closed before it
+// has stopped.
+var ErrStillRunning = errors.New("worker: asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
 
 func (w *Worker) stopServers(servers []*asynq.Server) {
 	var wg sync.WaitGroup
