@@ -64,6 +64,10 @@ type Metrics struct {
 	settleRetries   prometheus.Counter
 	lateSettlements prometheus.Counter
 	redisUp         prometheus.Gauge
+
+	stuckTasks prometheus.Counter
+	canaryAt   *prometheus.GaugeVec
+	canaryWait *prometheus.GaugeVec
 }
 
 // New returns a Metrics with a registry of its own, which also carries the Go
@@ -81,6 +85,7 @@ func New(info Info) *Metrics {
 	m.defineGateway(b)
 	m.defineConsent(b)
 	m.defineHealth(b)
+	m.defineEngine(b)
 	return m
 }
 

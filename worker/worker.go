@@ -87,6 +87,7 @@ type Worker struct {
 	cfg       Config
 	pulse     *pulse
 	queues    *queueConn
+	stuck     *stuck
 	servers   []*asynq.Server
 	mux       []asynq.Handler
 	tasks     *tasks.Client
@@ -120,6 +121,7 @@ func New(cfg Config) (*Worker, error) {
 	cfg.Redis.AddHook(newDialGate())
 	cfg.Redis.AddHook(w.pulse)
 	w.queues = newQueueConn(cfg.Redis)
+	w.stuck = newStuck(w.tasks, cfg.Metrics, cfg.Logger)
 	for _, app := range cfg.Apps {
 		d := w.delivery(life, app)
 		for _, lane := range tasks.Priorities() {
@@ -201,6 +203,7 @@ const spareForward = 10 * time.Second
 // addServers adds the servers of one queue. They share its handlers' number.
 func (w *Worker) addServers(queue string, p tasks.LanePolicy, concurrency int, h asynq.Handler) {
 	w.pulse.watch(queue)
+	w.stuck.watch(queue)
 	n := min(p.Dequeuers, concurrency)
 	for i := range n {
 		share := (concurrency + i) / n // adds up to concurrency
