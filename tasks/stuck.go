@@ -37,8 +37,8 @@ func (c *Client) Leaseless(ctx context.Context, queue string) ([]string, error) 
 }
 
 // Expire gives an active task without a lease one that is long over, so that asynq's
-// recoverer takes the task back within a minute. Whoever still works on it extends
-// that lease before and keeps the task. It reports false if the task needs it no more,
+// recoverer takes the task back within a minute. A worker that still has it extends that
+// lease within seconds and keeps it. Expire reports false if the task needs it no more,
 // and ErrBroken for one that would only make the recoverer fail.
 func (c *Client) Expire(ctx context.Context, queue, taskID string) (bool, error) {
 	if err := c.readable(ctx, queue, taskID); err != nil {
