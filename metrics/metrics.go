@@ -67,6 +67,10 @@ type Metrics struct {
 	settleRetries   prometheus.Counter
 	lateSettlements prometheus.Counter
 	redisUp         prometheus.Gauge
+
+	stuckTasks prometheus.Counter
+	canaryAt   *prometheus.GaugeVec
+	canaryWait *prometheus.GaugeVec
 }
 
 // New returns a Metrics with a registry of its own, which also carries the Go
@@ -85,6 +89,7 @@ func New(info Info) *Metrics {
 	m.defineConsent(b)
 	m.defineQuota(b)
 	m.defineHealth(b)
+	m.defineEngine(b)
 	return m
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -378,7 +379,35 @@ func TestNamespacesAreApart(t *testing.T) {
 	}
 }
 
-// Redis away, hanging, and back: a clear error within 2 s, then all as before.
+// blackHole is an address that never answers a connection's first packet, as behind a
+// firewall that drops it: a listener with no room for more connections.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listenErr error
+	if err := errors.Join(raw.Control(func(fd uintptr) { listenErr = syscall.Listen(int(fd), 0) }), listenErr); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", l.Addr().String(), 300*time.Millisecond)
+		if err != nil {
+			return l.Addr().String()
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Skip("a full listener still takes connections here")
+	return ""
+}
+
+// Redis away, hanging, unreachable, and back: a clear error within 2 s, then all as before.
 func TestRedisAwayOrHanging(t *testing.T) {
 	b := setup(t)
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
@@ -391,9 +420,14 @@ func TestRedisAwayOrHanging(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hung.Close() }()
+	lost, err := producer.New("redis://u:CANARY@" + blackHole(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lost.Close() }()
 	b.server.Kill()
 	var calls sync.WaitGroup
-	for name, client := range map[string]*producer.Client{"hanging": hung, "away": b.client} {
+	for name, client := range map[string]*producer.Client{"hanging": hung, "unreachable": lost, "away": b.client} {
 		for call, f := range map[string]func() error{
 			"Send":   func() error { _, err := client.Send(t.Context(), notification("a")); return err },
 			"Status": func() error { _, err := client.Status(t.Context(), app, "a"); return err },

@@ -105,7 +105,7 @@ func Decode(taskType string, payload []byte) (Envelope, error) {
 
 // Foreign reports whether a task of this type is none of ours, whatever version wrote it.
 func Foreign(taskType string) bool {
-	for _, prefix := range []string{taskTypePrefix, eventTypePrefix, jobTypePrefix} {
+	for _, prefix := range []string{taskTypePrefix, eventTypePrefix, jobTypePrefix, canaryTypePrefix} {
 		if strings.HasPrefix(taskType, prefix) {
 			return false
 		}

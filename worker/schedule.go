@@ -38,6 +38,8 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
+	wg.Go(func() { every(ctx, stuckEvery, w.stuck.look) })
+	wg.Go(func() { w.scheduleCanaries(ctx) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			w.cfg.Logger.Error("token maintenance ended", "error", err)
