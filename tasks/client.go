@@ -61,12 +61,12 @@ func (c *Client) Seal(n Notification) (Envelope, error) {
 // Enqueue stores a sealed notification in its queue. Once it returns nil, the
 // notification is Redis's to keep. ErrDuplicate: this lane holds the id already.
 func (c *Client) Enqueue(ctx context.Context, e Envelope) error {
-	payload, err := encode(e)
+	taskType, payload, err := Encode(e)
 	if err != nil {
 		return err
 	}
 	opts := notificationOptions(c.ns.Queue(e.App, e.Priority), TaskID(e.App, e.ID), e.SendAt)
-	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(e.Kind.TaskType(), payload), opts...)
+	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(taskType, payload), opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return ErrDuplicate
 	}

@@ -21,10 +21,13 @@ const (
 	JobPurge = "purge"
 	// JobErase deletes the records of users who were erased, of all apps.
 	JobErase = "erase"
+	// JobDead finds what was archived without us, and forgets dead letters that are
+	// none any more, of one app.
+	JobDead = "dead-letters"
 )
 
 // Jobs lists the scheduled jobs.
-func Jobs() []string { return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase} }
+func Jobs() []string { return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase, JobDead} }
 
 const jobTypePrefix = "wxnotify-job:"
 
@@ -45,10 +48,16 @@ const jobRetention = time.Hour
 // eraseTimeout bounds one run of JobErase, which walks all keys in one go.
 const eraseTimeout = time.Hour
 
+// deadTimeout bounds one run of JobDead, which looks at every dead letter of an app.
+const deadTimeout = 5 * time.Minute
+
 // timeout bounds one run, for most like TaskTimeout.
 func (j JobTask) timeout() time.Duration {
-	if j.Job == JobErase {
+	switch j.Job {
+	case JobErase:
 		return eraseTimeout
+	case JobDead:
+		return deadTimeout
 	}
 	return TaskTimeout
 }
