@@ -119,6 +119,7 @@ func recordStrange(m *Metrics, s string, n int) {
 	m.TokenRefresh(s, s, s)
 	m.TokenExpires(s, time.Now())
 	m.JobSucceeded(s, time.Now())
+	m.DeadLetters(s, 1)
 	m.Enqueued(s, s, s)
 	m.GatewayRequest(s, 1000+n, time.Second)
 	m.Receipt(s, s)

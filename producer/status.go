@@ -22,13 +22,29 @@ func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
 		return State{}, unavailable(ctx, err)
 	}
 	if known.Record != nil {
-		return recorded(app, id, *known.Record), nil
+		state := recorded(app, id, *known.Record)
+		return state, c.replayed(ctx, &state)
 	}
 	task, err := c.find(ctx, app, id)
 	if err != nil {
 		return State{}, err
 	}
 	return queued(task), nil
+}
+
+// replayed corrects the state of a dead notification that waits in its queue again.
+func (c *Client) replayed(ctx context.Context, s *State) error {
+	if s.Status != tasks.Status(tasks.Dead) {
+		return nil
+	}
+	task, err := c.find(ctx, s.App, s.ID)
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnreadable):
+		return err
+	case err == nil && task.State != asynq.TaskStateArchived && task.State != asynq.TaskStateActive:
+		s.Status, s.Remedy, s.RemedyZH = tasks.StatusQueued, "", ""
+	}
+	return nil // its worker is about to archive it, or has done so
 }
 
 func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {

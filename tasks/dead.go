@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // ErrTaskMoved says that a task is not archived any more: it was run again.
@@ -28,6 +29,9 @@ func (c *Client) Replay(ctx context.Context, e Envelope) error {
 			err = c.Enqueue(ctx, e)
 		case err == nil && state == asynq.TaskStateArchived:
 			err = c.act(ctx, c.inspector.RunTask, queue, id)
+			if err != nil {
+				err = errors.Join(err, c.clearTrimmed(ctx, queue, id))
+			}
 		case err == nil:
 			return nil // somebody was faster
 		}
@@ -52,11 +56,36 @@ func (c *Client) DropArchived(ctx context.Context, app, id string, lane Priority
 		return ErrTaskMoved
 	}
 	err = c.act(ctx, c.inspector.DeleteTask, queue, taskID)
-	if errors.Is(err, asynq.ErrTaskNotFound) {
+	if err == nil || errors.Is(err, asynq.ErrTaskNotFound) {
 		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("tasks: delete archived task: %w", err)
+	if err := c.clearTrimmed(ctx, queue, taskID); err != nil {
+		return err
+	}
+	state, again := c.state(ctx, queue, taskID)
+	switch {
+	case errors.Is(again, ErrNoTask):
+		return nil
+	case again == nil && state != asynq.TaskStateArchived:
+		return ErrTaskMoved
+	}
+	return fmt.Errorf("tasks: delete archived task: %w", err)
+}
+
+// trimmedScript deletes a task that says it is archived and is not in the archive:
+// asynq v0.26 leaves it behind where a person archives past the archive's size. As it
+// stands it can neither be run nor enqueued.
+// KEYS: task, archive; ARGV: task id
+var trimmedScript = redis.NewScript(`
+if redis.call('HGET', KEYS[1], 'state') == 'archived' and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+`)
+
+func (c *Client) clearTrimmed(ctx context.Context, queue, id string) error {
+	if err := trimmedScript.Run(ctx, c.rdb, []string{taskKey(queue, id), archivedKey(queue)}, id).Err(); err != nil {
+		return fmt.Errorf("tasks: clear a trimmed task: %w", err)
 	}
 	return nil
 }

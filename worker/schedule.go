@@ -33,6 +33,8 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
+	wg.Go(func() { w.scheduleDead(ctx) })
+	wg.Go(func() { every(ctx, countDeadEvery, w.countDead) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			w.cfg.Logger.Error("token maintenance ended", "error", err)

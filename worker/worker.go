@@ -180,6 +180,7 @@ func (w *Worker) addSystem() {
 			tasks.JobReadTemplates: w.readTemplates,
 			tasks.JobPurge:         w.purge,
 			tasks.JobErase:         w.erase,
+			tasks.JobDead:          w.tendDead,
 		},
 		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
 		metrics: w.cfg.Metrics,
