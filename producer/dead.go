@@ -193,11 +193,11 @@ func reasonWords() string {
 
 func (f DeadFilter) check() refusal {
 	var r refusal
-	_, number := strconv.Atoi(f.Reason)
+	_, noNumber := strconv.Atoi(f.Reason)
 	_, word := errcode.LookupReason(errcode.Reason(f.Reason))
 	r.check(tasks.ValidApp(f.App), "app", detailApp)
 	r.check(f.TemplateID == "" || tasks.ValidTemplateID(f.TemplateID), "template", detailTemplate)
-	r.check(f.Reason == "" || number == nil || word, "reason", detailDeadReason)
+	r.check(f.Reason == "" || noNumber == nil || word, "reason", detailDeadReason)
 	r.check(f.OlderThan >= 0, "older_than", detailOlderThan)
 	r.check(!slices.ContainsFunc(f.IDs, func(id string) bool { return !tasks.ValidID(id) }), "id", detailDeadID)
 	return r

@@ -81,8 +81,8 @@ func replayable(d ledger.DeadLetter) deadResult {
 // letter is there for another run.
 func (c *Client) replayLetter(ctx context.Context, d ledger.DeadLetter) (deadResult, error) {
 	e, err := d.Envelope()
-	if err != nil {
-		return passedOver, nil
+	if err != nil { // replayable has seen to that
+		return 0, err
 	}
 	if err := c.tasks.Replay(ctx, e); err != nil {
 		return 0, err

@@ -39,12 +39,16 @@ func (c *Client) replayed(ctx context.Context, s *State) error {
 	}
 	task, err := c.find(ctx, s.App, s.ID)
 	switch {
-	case err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnreadable):
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnreadable):
+		return nil
+	case err != nil:
 		return err
-	case err == nil && task.State != asynq.TaskStateArchived && task.State != asynq.TaskStateActive:
+	}
+	// An active one is about to be archived, and an archived one is.
+	if task.State != asynq.TaskStateActive && task.State != asynq.TaskStateArchived {
 		s.Status, s.Remedy, s.RemedyZH = tasks.StatusQueued, "", ""
 	}
-	return nil // its worker is about to archive it, or has done so
+	return nil
 }
 
 func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {

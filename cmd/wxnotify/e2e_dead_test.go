@@ -27,7 +27,12 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 	a, b := w.worker("a", nil), w.worker("b", nil)
 	all, ids := messages("dead", n, 2000)
 	g.enqueue(all)
-	g.awaitDead(n, 5*time.Minute)
+	taskstest.Eventually(t, 5*time.Minute, func() string { // listing that many takes its time
+		if got := w.rdb.ZCard(t.Context(), "wxn:dead:"+testApp).Val(); got != n {
+			return fmt.Sprintf("%d dead letters, want %d", got, n)
+		}
+		return ""
+	})
 	listed := g.listDead("limit=1000")
 	for _, id := range ids {
 		if listed[id] != 1 {
