@@ -34,6 +34,7 @@ var contract = []string{
 	"wxnotify_grants_total{app,result,source} counter",
 	"wxnotify_uncovered_attempts_total{app} counter",
 	"wxnotify_job_last_success_timestamp_seconds{job} gauge",
+	"wxnotify_dead_letters{app} gauge",
 	"wxnotify_late_settlements_total{} counter",
 	"wxnotify_limiter_wait_seconds{app} histogram",
 	"wxnotify_paused{app,scope} gauge",
@@ -83,6 +84,7 @@ func recordAll(m *Metrics) {
 	m.JobSucceeded("token", time.Unix(1_700_000_000, 0))
 	m.QuotaUnknown("wx1", "subscribe/send")
 	m.QuotaRemaining("wx1", "subscribe/send", 9_000_000)
+	m.DeadLetters("wx1", 7)
 	m.Enqueued("wx1", "subscribe", EnqueueDuplicate)
 	m.GatewayRequest("POST /v1/notifications", 202, time.Millisecond)
 	m.Receipt("wx1", ReceiptUndelivered)

@@ -40,6 +40,8 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
 	wg.Go(func() { every(ctx, stuckEvery, w.stuck.look) })
 	wg.Go(func() { w.scheduleCanaries(ctx) })
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobDead, deadEvery) })
+	wg.Go(func() { every(ctx, countDeadEvery, w.countDead) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			w.cfg.Logger.Error("token maintenance ended", "error", err)

@@ -239,6 +239,7 @@ func (w *Worker) addSystem() {
 			tasks.JobPurge:         w.purge,
 			tasks.JobErase:         w.erase,
 			tasks.JobReadQuota:     w.readQuota,
+			tasks.JobDead:          w.tendDead,
 		},
 		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
 		metrics: w.cfg.Metrics,
@@ -329,6 +330,7 @@ func (w *Worker) closeLimiters() {
 		l.Close()
 	}
 }
+
 // ErrStillRunning says that asynq did not stop in time. The process should end now,
 // and leave the connection to Redis open: asynq panics where it is closed before it
 // has stopped.

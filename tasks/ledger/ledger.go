@@ -84,6 +84,10 @@ var (
 	eraseScript       = script("erase")
 	erasedScript      = script("erased")
 	purgeScript       = script("purge")
+	buryScript        = script("bury")
+	keepDeadScript    = script("keepdead")
+	dropLetterScript  = script("dropletter")
+	unlistScript      = script("unlist")
 )
 
 // script joins the shared parts and one script's own.
