@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -171,6 +172,24 @@ func (c *Cluster) addrs() []string {
 		addrs[i] = s.Addr
 	}
 	return addrs
+}
+
+// Keys lists all keys that match pattern, on every master of a cluster.
+func Keys(ctx context.Context, rdb redis.UniversalClient, pattern string) ([]string, error) {
+	cluster, is := rdb.(*redis.ClusterClient)
+	if !is {
+		return rdb.Keys(ctx, pattern).Result()
+	}
+	var mu sync.Mutex
+	var keys []string
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		found, err := node.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		keys = append(keys, found...)
+		return err
+	})
+	return keys, err
 }
 
 // await polls check for half a minute and then fails with all that servers wrote.
