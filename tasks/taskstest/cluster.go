@@ -176,13 +176,9 @@ func (c *Cluster) addrs() []string {
 
 // Keys lists all keys that match pattern, on every master of a cluster.
 func Keys(ctx context.Context, rdb redis.UniversalClient, pattern string) ([]string, error) {
-	cluster, is := rdb.(*redis.ClusterClient)
-	if !is {
-		return rdb.Keys(ctx, pattern).Result()
-	}
 	var mu sync.Mutex
 	var keys []string
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+	err := onMasters(ctx, rdb, func(ctx context.Context, node redis.Cmdable) error {
 		found, err := node.Keys(ctx, pattern).Result()
 		mu.Lock()
 		defer mu.Unlock()
@@ -190,6 +186,24 @@ func Keys(ctx context.Context, rdb redis.UniversalClient, pattern string) ([]str
 		return err
 	})
 	return keys, err
+}
+
+// Flush deletes everything, on every master of a cluster.
+func Flush(t testing.TB, rdb redis.UniversalClient) {
+	t.Helper()
+	err := onMasters(t.Context(), rdb, func(ctx context.Context, node redis.Cmdable) error { return node.FlushAll(ctx).Err() })
+	if err != nil {
+		t.Fatalf("taskstest: flush: %v", err)
+	}
+}
+
+// onMasters calls f for each master of a cluster, at the same time, or for the one
+// server.
+func onMasters(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, redis.Cmdable) error) error {
+	if cluster, is := rdb.(*redis.ClusterClient); is {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return f(ctx, node) })
+	}
+	return f(ctx, rdb)
 }
 
 // await polls check for half a minute and then fails with all that servers wrote.
