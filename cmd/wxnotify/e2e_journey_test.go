@@ -16,14 +16,18 @@ const standing = "e2e-long-term"
 
 // One user's whole way through the system: asked, accepting, written to, refusing,
 // erased. Two workers, a gateway with its callback, a WeChat that pushes sealed XML;
-// on every form of Redis.
+// on every form of Redis, as a user with the least rights.
 func TestTheWholeJourney(t *testing.T) {
 	t.Parallel()
-	taskstest.Each(t, wholeJourney)
+	taskstest.Each(t, func(t *testing.T, redisURL string) {
+		w := newWorldOn(t, redisURL)
+		w.useLeastRights()
+		w.wholeJourney(t)
+		w.wantNothingRefused()
+	})
 }
 
-func wholeJourney(t *testing.T, redisURL string) {
-	w := newWorldOn(t, redisURL)
+func (w *world) wholeJourney(t *testing.T) {
 	g := w.askConsent(sandbox.FormatXML, env{appVariable(testApp, "CREDITS"): "enforce"})
 	w.sandbox.control(http.MethodPut, "templates", map[string]any{
 		"app": testApp, "template_id": standing, "keys": []string{idKey, "thing2"}, "type": sandbox.LongTerm,

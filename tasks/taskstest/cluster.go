@@ -178,7 +178,7 @@ func (c *Cluster) addrs() []string {
 func Keys(ctx context.Context, rdb redis.UniversalClient, pattern string) ([]string, error) {
 	var mu sync.Mutex
 	var keys []string
-	err := onMasters(ctx, rdb, func(ctx context.Context, node redis.Cmdable) error {
+	err := OnMasters(ctx, rdb, func(ctx context.Context, node redis.Cmdable) error {
 		found, err := node.Keys(ctx, pattern).Result()
 		mu.Lock()
 		defer mu.Unlock()
@@ -191,15 +191,15 @@ func Keys(ctx context.Context, rdb redis.UniversalClient, pattern string) ([]str
 // Flush deletes everything, on every master of a cluster.
 func Flush(t testing.TB, rdb redis.UniversalClient) {
 	t.Helper()
-	err := onMasters(t.Context(), rdb, func(ctx context.Context, node redis.Cmdable) error { return node.FlushAll(ctx).Err() })
+	err := OnMasters(t.Context(), rdb, func(ctx context.Context, node redis.Cmdable) error { return node.FlushAll(ctx).Err() })
 	if err != nil {
 		t.Fatalf("taskstest: flush: %v", err)
 	}
 }
 
-// onMasters calls f for each master of a cluster, at the same time, or for the one
+// OnMasters calls f for each master of a cluster, at the same time, or for the one
 // server.
-func onMasters(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, redis.Cmdable) error) error {
+func OnMasters(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, redis.Cmdable) error) error {
 	if cluster, is := rdb.(*redis.ClusterClient); is {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return f(ctx, node) })
 	}
