@@ -67,7 +67,9 @@ func checkReplicas(ctx context.Context, rdb redis.UniversalClient, r *report) {
 		r.add(levelWarn, "redis replicas", "none: if this master ends, nobody takes over")
 	case replicas == "0" || replicas == "":
 	case redisSetting(ctx, rdb, "min-replicas-to-write") == "0":
-		r.add(levelOK, "redis replicas", "%s; a failover may lose the last moments before it: min-replicas-to-write 1 narrows that", replicas)
+		r.add(levelOK, "redis replicas", "%s; a failover may lose the last moments before it: min-replicas-to-write 1 narrows that, with two replicas or more", replicas)
+	case replicas == "1":
+		r.add(levelOK, "redis replicas", "1; if min-replicas-to-write is set, a new master takes no writes until it has a replica again: have two")
 	default:
 		r.add(levelOK, "redis replicas", "%s", replicas)
 	}

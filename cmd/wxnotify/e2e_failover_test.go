@@ -22,6 +22,17 @@ func TestSentinelFailoverUnderLoad(t *testing.T) {
 	})
 }
 
+// The master is replaced while it lives: it goes on to be asked, and refuses.
+// With min-replicas-to-write it stops as soon as its replica has left it.
+func TestSentinelSwitchUnderLoad(t *testing.T) {
+	t.Parallel()
+	s := taskstest.StartSentinel(t, "--min-replicas-to-write", "1")
+	failOver(t, s.URL, func() func() {
+		s.Switch(t)
+		return func() {}
+	})
+}
+
 // The same with the master of a cluster that holds the app's queue.
 func TestClusterTakeoverUnderLoad(t *testing.T) {
 	t.Parallel()

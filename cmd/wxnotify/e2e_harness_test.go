@@ -163,7 +163,7 @@ func (p *process) finish() {
 // noLeak fails if text holds anything that must not be seen.
 func noLeak(t testing.TB, where, text string, more ...string) {
 	t.Helper()
-	for _, canary := range append([]string{appSecret, gatewayKey, callbackToken, callbackKey, openIDPrefix, contentCanary}, more...) {
+	for _, canary := range append([]string{appSecret, gatewayKey, callbackToken, callbackKey, openIDPrefix, contentCanary, redisPassword}, more...) {
 		if i := strings.Index(text, canary); i >= 0 {
 			t.Errorf("%s holds %q, want none: …%s…", where, canary, text[max(0, i-200):min(len(text), i+200)])
 		}

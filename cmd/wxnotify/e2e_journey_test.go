@@ -98,6 +98,12 @@ func (w *world) wholeJourney(t *testing.T) {
 
 	t.Log("what an operator sees")
 	w.wantOperable()
+	if n := series(t, a.admin, "asynq_tasks_processed_total", map[string]string{"queue": testApp + ".default"}); n == 0 {
+		t.Error("the queue's series say that nothing was processed")
+	}
+	if n := series(t, a.admin, "wxnotify_queue_collector_errors_total", nil); n != 0 {
+		t.Errorf("the queues could not be read %v times", n)
+	}
 
 	t.Log("erased: nothing is kept, and nothing queued is sent")
 	g.mustSend(message("queued", 1).with("send_at", time.Now().Add(time.Hour).Format(time.RFC3339)))

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -65,9 +64,6 @@ func (w *world) wantNothingRefused() {
 				continue
 			}
 			w.t.Errorf("Redis refused %d times for its %s: %s (%s)", e.Count, e.Reason, e.Object, e.Context)
-		}
-		if os.Getenv("HA_STATS") != "" {
-			fmt.Println(node.Info(ctx, "commandstats").Val())
 		}
 		return err
 	})

@@ -140,3 +140,12 @@ func (s *Sentinel) AwaitFailover(t testing.TB, dead *Server) *Server {
 	})
 	return s.Master(t)
 }
+
+// Switch makes the sentinels replace the master while it lives, and returns the
+// new one. The old one becomes its replica.
+func (s *Sentinel) Switch(t testing.TB) *Server {
+	t.Helper()
+	old := s.Master(t)
+	s.Watchers[0].must(t, "sentinel", "failover", MasterName)
+	return s.AwaitFailover(t, old)
+}
