@@ -16,7 +16,8 @@ type RedisOptions struct {
 	// Timeout bounds dialing, each write and each read. Default 5 s.
 	Timeout time.Duration
 	// MaxRetries is how often a command whose answer was lost is sent again.
-	// Every script of ours is safe to run twice. Default 3, -1 for none.
+	// Every script of ours is safe to run twice. Default 3, -1 for none; on a cluster
+	// at least 3, since a redirection counts too.
 	MaxRetries int
 	// PoolSize bounds the connections. Default: go-redis's, ten per CPU.
 	PoolSize int
@@ -30,8 +31,9 @@ var errRedisURL = errors.New("tasks: redis URL cannot be used: write redis://[us
 
 // ConnectRedis returns a client for a redis://, rediss://, redis-sentinel:// or
 // redis-cluster:// URL (rediss-sentinel and rediss-cluster for TLS). It opens no
-// connection. All clients of this project are made here, so that a deadline
-// always bounds a command, whatever state Redis is in.
+// connection. TLS trusts the system's certificates, and on Linux those of the PEM
+// file that SSL_CERT_FILE names. All clients of this project are made here, so that
+// a deadline always bounds a command, whatever state Redis is in.
 func ConnectRedis(url string, o RedisOptions) (redis.UniversalClient, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
