@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -192,17 +193,32 @@ func (s *Server) log() string {
 	return string(text)
 }
 
+// Ports are taken from below those that systems give to outgoing connections: such
+// a one could be lost before its server listens, or while it is down.
+const (
+	firstPort = 10_000
+	portCount = 22_000
+)
+
+// lastPort counts the ports this process has taken, so that parallel tests never
+// meet; another process begins elsewhere.
+var lastPort atomic.Int64
+
 // freePorts returns n different ports of 127.0.0.1 that nobody listens on.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports := make([]int, 0, n)
+	for range portCount {
+		port := firstPort + (os.Getpid()*211+int(lastPort.Add(1)))%portCount
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			t.Fatalf("taskstest: free port: %v", err)
+			continue // taken
 		}
-		defer func() { _ = l.Close() }() // at the end: all are held until then
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatalf("taskstest: no %d free ports from %d on", n, firstPort)
+	return nil
 }
