@@ -6,13 +6,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,19 +200,23 @@ const (
 	portCount = 22_000
 )
 
-// lastPort counts the ports this process has taken, so that parallel tests never
-// meet; another process begins elsewhere.
-var lastPort atomic.Int64
-
-// freePorts returns n different ports of 127.0.0.1 that nobody listens on.
+// freePorts returns n different ports of 127.0.0.1 that nobody listens on. Until
+// the test ends it holds the UDP ports of the same numbers, which nobody uses: so
+// no other test takes them, of this process or another.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports := make([]int, 0, n)
-	for range portCount {
-		port := firstPort + (os.Getpid()*211+int(lastPort.Add(1)))%portCount
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	for range 100 * n {
+		port := firstPort + rand.IntN(portCount)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		held, err := net.ListenPacket("udp", addr)
 		if err != nil {
-			continue // taken
+			continue // another test's
+		}
+		t.Cleanup(func() { _ = held.Close() })
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue // another program's
 		}
 		_ = l.Close()
 		if ports = append(ports, port); len(ports) == n {
