@@ -2,6 +2,7 @@ package taskstest
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -77,7 +78,7 @@ func (o *owner) TempDir() string {
 }
 
 func (o *owner) end() {
-	for _, f := range o.last {
+	for _, f := range slices.Backward(o.last) {
 		f()
 	}
 	for _, dir := range o.dirs {
