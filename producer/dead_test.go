@@ -97,10 +97,15 @@ func TestManyDeadLetters(t *testing.T) {
 	}
 	filter := producer.DeadFilter{App: app, TemplateID: "tmpl"}
 	first, err := b.client.ReplayDead(ctx, filter, run)
-	if err == nil || first.Done < 1000 || first.Done == n {
+	if err == nil || first.Done == n || first.Done < 1000 && !errors.Is(err, producer.ErrUnavailable) {
 		t.Fatalf("interrupted: %+v, %v", first, err)
 	}
-	second, err := b.client.ReplayDead(t.Context(), filter, quick)
+	var second producer.DeadCounts
+	for again := true; again; again = errors.Is(err, producer.ErrUnavailable) { // on a busy machine, too
+		var more producer.DeadCounts
+		more, err = b.client.ReplayDead(t.Context(), filter, quick)
+		second.Done += more.Done
+	}
 	if err != nil || first.Done+second.Done < n || first.Done+second.Done > n+100 { // those whose letters the stop left
 		t.Errorf("%+v and %+v, %v, want %d in all", first, second, err, n)
 	}

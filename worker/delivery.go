@@ -89,6 +89,11 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err != nil {
 		return redisAway(err)
 	}
+	if a.exchanging { // before anything that may take long: login codes do not last
+		if over, err := d.resolve(ctx, a); over {
+			return err
+		}
+	}
 	if over, err := d.overdue(ctx, a); over {
 		return err
 	}
@@ -98,11 +103,6 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		return err
 	}
 	defer d.unjudged(a)
-	if a.exchanging {
-		if over, err := d.resolve(ctx, a); over {
-			return err
-		}
-	}
 	t, err := d.tokens.Get(ctx, d.app)
 	if err != nil {
 		return d.finish(a, noTokenAnswer(err))

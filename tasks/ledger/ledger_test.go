@@ -510,7 +510,7 @@ func TestRedisLostTheRecord(t *testing.T) {
 		a := admission(ref("lost"))
 		b.claim(a.Ref)
 		b.admit(a, ledger.Go)
-		b.forget()
+		b.wipe()
 		b.claim(a.Ref)
 		if got := b.settle(settlement(a, ledger.End, tasks.Accepted), "accepted"); !got.Applied {
 			b.t.Fatalf("%+v", got)
@@ -621,7 +621,7 @@ func TestHowLongThingsAreKept(t *testing.T) {
 					b.t.Errorf("%s: %s is kept for %v, want %v", outcome, key, ttl, most)
 				}
 			}
-			b.forget()
+			b.wipe()
 		}
 	})
 }
@@ -786,8 +786,8 @@ func (b *bundle) keys() []string {
 	return keys
 }
 
-// forget deletes what this test has stored, as if Redis had lost it.
-func (b *bundle) forget() {
+// wipe deletes what this test has stored, as if Redis had lost it.
+func (b *bundle) wipe() {
 	b.t.Helper()
 	for _, key := range b.keys() {
 		if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
