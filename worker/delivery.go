@@ -103,10 +103,14 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		return turnLater()
 	}
 	defer giveBack()
+	failpoint("before-admission")
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
 		return err
 	}
+	failpoint("admitted")
+	defer failpoint("settled")
 	result := d.call(ctx, a, t)
+	failpoint("answered")
 	d.retired.learn(a.Kind, result)
 	return d.finish(a, result)
 }
