@@ -46,6 +46,7 @@ type Labels struct {
 	Outcomes []string // final outcomes
 	Classes  []string // error classes of the outcome table
 	Verdicts []string // the ledger's answers to an admission
+	Scopes   []string // what a pause holds back
 
 	APIs         []string // calls to WeChat, for example "subscribe/send"; never a URL with a query
 	TokenCauses  []string // what asks for a new token
@@ -98,6 +99,8 @@ func (m *Metrics) createKnown() {
 	create(m.setAside, k.setAsideReasons.all())
 	create(m.uncovered, apps)
 	create(m.admissions, k.verdicts.all())
+	create(m.limiterWait, apps)
+	create(m.paused, apps, k.scopes.all())
 }
 
 // vector is what CounterVec and HistogramVec have in common.
@@ -124,11 +127,11 @@ func create[T any](v vector[T], lists ...[]string) {
 
 // vocabularies holds the known values of every closed label.
 type vocabularies struct {
-	apps, kinds, lanes, outcomes, classes, verdicts vocabulary
-	apis, tokenCauses, tokenResults, routes, jobs   vocabulary
-	events, eventResults, callbackResults           vocabulary
-	receiptResults, purgedRecords                   vocabulary
-	grantSources, grantResults                      vocabulary
+	apps, kinds, lanes, outcomes, classes, verdicts, scopes vocabulary
+	apis, tokenCauses, tokenResults, routes, jobs           vocabulary
+	events, eventResults, callbackResults                   vocabulary
+	receiptResults, purgedRecords                           vocabulary
+	grantSources, grantResults                              vocabulary
 
 	// These two are fixed by this package.
 	enqueueResults, setAsideReasons vocabulary
@@ -147,6 +150,7 @@ func (k *vocabularies) add(l Labels) {
 	k.outcomes.add(l.Outcomes...)
 	k.classes.add(l.Classes...)
 	k.verdicts.add(l.Verdicts...)
+	k.scopes.add(l.Scopes...)
 	k.apis.add(l.APIs...)
 	k.tokenCauses.add(l.TokenCauses...)
 	k.tokenResults.add(l.TokenResults...)

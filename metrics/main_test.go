@@ -25,6 +25,7 @@ func someLabels() Labels {
 		Outcomes:     []string{"accepted", "dead"},
 		Classes:      []string{"accepted", "transient"},
 		Verdicts:     []string{"go", "done"},
+		Scopes:       []string{"app", "kind"},
 		APIs:         []string{"subscribe/send", "token"},
 		TokenCauses:  []string{"schedule"},
 		TokenResults: []string{"ok", "failed"},

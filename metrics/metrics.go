@@ -43,6 +43,8 @@ type Metrics struct {
 	responses      *prometheus.CounterVec
 	queueWait      *prometheus.HistogramVec
 	endToEnd       *prometheus.HistogramVec
+	limiterWait    *prometheus.HistogramVec
+	paused         *prometheus.GaugeVec
 	tokenRefreshes *prometheus.CounterVec
 	tokenExpires   *prometheus.GaugeVec
 	jobLastSuccess *prometheus.GaugeVec
@@ -112,6 +114,10 @@ func (m *Metrics) defineSending(b builder) {
 		"Time from when a notification was due to when a worker took it up.", waitBuckets, "app", "lane")
 	m.endToEnd = b.histogram("wxnotify_end_to_end_seconds",
 		"Time from when a notification was due to when WeChat accepted it.", waitBuckets, "kind")
+	m.limiterWait = b.histogram("wxnotify_limiter_wait_seconds",
+		"Time that an attempt waited for a slot of its app's rate.", waitBuckets, "app")
+	m.paused = b.gauge("wxnotify_paused",
+		"What is held back of an app: 1 for the app itself, else how many of its kinds or templates. Set by every worker alike.", "app", "scope")
 	m.tokenRefreshes = b.counter("wxnotify_token_refreshes_total",
 		"Renewals of an access token, by what caused them and how they ended.", "app", "cause", "result")
 	m.tokenExpires = b.gauge("wxnotify_token_expires_timestamp_seconds",

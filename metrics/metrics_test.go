@@ -35,6 +35,8 @@ var contract = []string{
 	"wxnotify_uncovered_attempts_total{app} counter",
 	"wxnotify_job_last_success_timestamp_seconds{job} gauge",
 	"wxnotify_late_settlements_total{} counter",
+	"wxnotify_limiter_wait_seconds{app} histogram",
+	"wxnotify_paused{app,scope} gauge",
 	"wxnotify_notifications_total{app,kind,outcome} counter",
 	"wxnotify_purged_total{record} counter",
 	"wxnotify_queue_collector_errors_total{} counter",
@@ -72,6 +74,8 @@ func recordAll(m *Metrics) {
 	m.EndToEnd("subscribe", time.Second)
 	m.TokenRefresh("wx1", "schedule", "ok")
 	m.TokenExpires("wx1", time.UnixMilli(1_700_000_000_500))
+	m.LimiterWait("wx1", time.Millisecond)
+	m.Paused("wx1", "app", 1)
 	m.JobSucceeded("token", time.Unix(1_700_000_000, 0))
 	m.Enqueued("wx1", "subscribe", EnqueueDuplicate)
 	m.GatewayRequest("POST /v1/notifications", 202, time.Millisecond)

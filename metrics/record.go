@@ -76,6 +76,22 @@ func (m *Metrics) TokenRefresh(app, cause, result string) {
 	m.tokenRefreshes.WithLabelValues(k.apps.label(app), k.tokenCauses.label(cause), k.tokenResults.label(result)).Inc()
 }
 
+// LimiterWait observes how long an attempt waited for a slot of its app's rate.
+func (m *Metrics) LimiterWait(app string, d time.Duration) {
+	if m == nil {
+		return
+	}
+	m.limiterWait.WithLabelValues(m.known.apps.label(app)).Observe(seconds(d))
+}
+
+// Paused sets how much of an app is held back: the app itself, or its kinds or templates.
+func (m *Metrics) Paused(app, scope string, n int) {
+	if m == nil {
+		return
+	}
+	m.paused.WithLabelValues(m.known.apps.label(app), m.known.scopes.label(scope)).Set(float64(n))
+}
+
 // TokenExpires sets when the app's access token expires; the zero time says
 // that there is none.
 func (m *Metrics) TokenExpires(app string, at time.Time) {

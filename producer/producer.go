@@ -34,6 +34,7 @@ type Client struct {
 	tasks  *tasks.Client
 	ledger *ledger.Ledger
 	served *tasks.Served
+	pauses *ledger.Pauses
 	// types looks up an app's templates by id; nil: every template's type is unknown.
 	types func(ctx context.Context, app string) map[string]tasks.TemplateType
 }
@@ -76,6 +77,7 @@ func New(redisURL string, options ...Option) (*Client, error) {
 		tasks:  tasks.NewClient(rdb, s.namespace),
 		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
 		served: tasks.NewServed(rdb, s.namespace),
+		pauses: ledger.NewPauses(rdb, s.namespace),
 		types:  typesFrom(catalogue.New(rdb, s.namespace)),
 	}, nil
 }

@@ -22,13 +22,57 @@ func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
 		return State{}, unavailable(ctx, err)
 	}
 	if known.Record != nil {
-		return recorded(app, id, *known.Record), nil
+		state := recorded(app, id, *known.Record)
+		if !state.Status.Final() {
+			c.explainPause(ctx, &state, nil)
+		}
+		return state, nil
 	}
 	task, err := c.find(ctx, app, id)
 	if err != nil {
 		return State{}, err
 	}
-	return queued(task), nil
+	state := queued(task)
+	if !state.Status.Final() {
+		c.explainPause(ctx, &state, &task.Envelope)
+	}
+	return state, nil
+}
+
+// explainPause says what holds a notification back, if something does. It is no reason
+// to fail that this cannot be read.
+func (c *Client) explainPause(ctx context.Context, s *State, e *tasks.Envelope) {
+	list, err := c.pauses.List(ctx)
+	if err != nil {
+		return
+	}
+	for _, p := range list.Pauses {
+		if p.App == s.App && c.covers(ctx, p, s, e) {
+			*s = State{
+				ID: s.ID, App: s.App, Kind: s.Kind, Status: s.Status, Errcode: p.Errcode,
+				Attempts: s.Attempts, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+			}
+			s.explain(ledger.Record{Status: s.Status, Errcode: p.Errcode, Reason: p.Reason})
+			return
+		}
+	}
+}
+
+func (c *Client) covers(ctx context.Context, p ledger.Pause, s *State, e *tasks.Envelope) bool {
+	switch p.Scope {
+	case ledger.ScopeApp:
+		return true
+	case ledger.ScopeKind:
+		return p.Name == string(s.Kind)
+	}
+	if e == nil { // its record does not know the template
+		task, err := c.tasks.Find(ctx, s.App, s.ID)
+		if err != nil {
+			return false
+		}
+		e = &task.Envelope
+	}
+	return p.Name == e.TemplateID
 }
 
 func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {

@@ -129,11 +129,13 @@ func (c *Client) Queued(ctx context.Context, app, id string) (bool, error) {
 }
 
 // taskKey is where asynq keeps a task, pendingKey the list of those that are next,
-// the oldest last. Their layout is asynq's own; tests hold these lines against the
+// the oldest last, activeKey that of those in a worker's hands. Their layout is asynq's own; tests hold these lines against the
 // real thing.
 func taskKey(queue, taskID string) string { return "asynq:{" + queue + "}:t:" + taskID }
 
 func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" }
+
+func activeKey(queue string) string { return "asynq:{" + queue + "}:active" }
 
 // within bounds a call that may know no context, as those of asynq's Inspector.
 func within[T any](ctx context.Context, call func() (T, error)) (T, error) {

@@ -111,6 +111,16 @@ func (c *Client) EventsLag(ctx context.Context, app string) (time.Duration, erro
 	return time.Since(time.Unix(0, since)), nil
 }
 
+// EventsActive lists the pushes about an app's users that workers have in hand, by the
+// ids of their tasks.
+func (c *Client) EventsActive(ctx context.Context, app string) ([]string, error) {
+	ids, err := c.rdb.LRange(ctx, activeKey(c.ns.EventsQueue(app)), 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("tasks: look up events: %w", err)
+	}
+	return ids, nil
+}
+
 // DecodeEvent reads a task of an events queue. The error wraps ErrForeign,
 // ErrNewer or ErrGarbage.
 func DecodeEvent(taskType string, payload []byte) (Event, error) {

@@ -20,7 +20,9 @@ const (
 // backlog knows whether an app's pushes are late. After a time without a worker they
 // wait beside the messages that they allow, and which comes first is chance.
 type backlog struct {
-	lag func(ctx context.Context) (time.Duration, error)
+	// lag is how long the oldest push has waited; active are those in workers' hands.
+	lag    func(ctx context.Context) (time.Duration, error)
+	active func(ctx context.Context) ([]string, error)
 
 	mu      sync.Mutex
 	looking bool
@@ -28,6 +30,8 @@ type backlog struct {
 	// fineSince is when the last looks, each soon after the one before, began to find
 	// no late push; zero if the last one did.
 	fineSince time.Time
+	// before are the pushes that workers had in hand at the last look.
+	before map[string]bool
 }
 
 // late reports whether a consent may still wait in a push. Where nobody looked of
@@ -51,18 +55,36 @@ func (b *backlog) late(ctx context.Context) bool {
 // look asks once, and returns how long no push has been late; below zero if one is.
 func (b *backlog) look(ctx context.Context) time.Duration {
 	lag, err := b.lag(ctx)
+	slow, activeErr := b.slow(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.looked
 	b.looked = time.Now()
 	switch {
-	case err != nil || lag > lagAllowed:
+	case err != nil || activeErr != nil || slow || lag > lagAllowed:
 		b.fineSince = time.Time{}
 		return -1
 	case b.fineSince.IsZero() || b.looked.Sub(before) > lagSettled:
 		b.fineSince = b.looked
 	}
 	return b.looked.Sub(b.fineSince)
+}
+
+// slow reports whether a push is in a worker's hands that was so at the last look, too:
+// its consent may take longer to record than any time one could wait.
+func (b *backlog) slow(ctx context.Context) (bool, error) {
+	active, err := b.active(ctx)
+	if err != nil {
+		return false, err
+	}
+	now := make(map[string]bool, len(active))
+	slow := false
+	for _, id := range active {
+		now[id] = true
+		slow = slow || b.before[id]
+	}
+	b.before = now
+	return slow, nil
 }
 
 func (b *backlog) leave() {

@@ -30,7 +30,8 @@ func (w *Worker) consent(app App) *consent {
 	}
 	if app.Consent.Source == tasks.ConsentEvent {
 		c.pushes = &backlog{
-			lag: func(ctx context.Context) (time.Duration, error) { return w.tasks.EventsLag(ctx, app.AppID) },
+			lag:    func(ctx context.Context) (time.Duration, error) { return w.tasks.EventsLag(ctx, app.AppID) },
+			active: func(ctx context.Context) ([]string, error) { return w.tasks.EventsActive(ctx, app.AppID) },
 		}
 	}
 	return c

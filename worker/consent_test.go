@@ -110,7 +110,7 @@ func TestRetiredTemplateMessagesWait(t *testing.T) {
 	}
 	b.start()
 	b.send(templateMessage("probe", "form-0"))
-	held := func(s producer.State) bool { return s.Status == tasks.StatusRetrying && s.Errcode == 45103 }
+	held := func(s producer.State) bool { return !s.Status.Final() && s.Errcode == 45103 }
 	b.awaitFor("probe", 20*time.Second, held, "45103")
 	calls := b.calls(sandbox.APITemplateSend).Received
 	for i := range 20 {

@@ -12,6 +12,7 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/limit"
 	"github.com/wxnotify/wxnotify/worker/token"
 )
 
@@ -31,7 +32,8 @@ type delivery struct {
 	// exchange turns a login code into an openid.
 	exchange func(ctx context.Context, code string) (openID string, err error)
 	consent  *consent
-	retired  *retired
+	gate     *gate
+	limiter  *limit.Limiter
 	ledger   *ledger.Ledger
 	tokens   tokens
 	turns    *turns
@@ -61,6 +63,10 @@ type attempt struct {
 	exchanging bool
 	// templateType is what was known of the template when the attempt asked.
 	templateType tasks.TemplateType
+	// probe is the pause that this attempt finds out about, if it does.
+	probe *ledger.Pause
+	// slot is when it may call.
+	slot *limit.Slot
 	// caughtUp: no push waits that may hold the consent it needs.
 	caughtUp bool
 }
@@ -83,36 +89,141 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err != nil {
 		return redisAway(err)
 	}
+	if over, err := d.overdue(ctx, a); over {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, d.patience())
+	defer cancel()
+	if a.probe, err = d.gate.pass(waiting, &a.Envelope); err != nil {
+		return err
+	}
+	defer d.unjudged(a)
 	if a.exchanging {
 		if over, err := d.resolve(ctx, a); over {
 			return err
 		}
 	}
-	if over, err := d.overdue(ctx, a); over {
-		return err
-	}
-	if held, ok := d.retired.answer(a.Kind); ok {
-		return d.finish(a, held)
-	}
 	t, err := d.tokens.Get(ctx, d.app)
 	if err != nil {
 		return d.finish(a, noTokenAnswer(err))
 	}
-	giveBack, ok := d.turns.take(ctx, ledger.Tag(a.App, a.To.OpenID), turnWait)
-	if !ok {
-		return turnLater()
+	return d.send(ctx, waiting, a, t)
+}
+
+// patience is how long a handler waits for a slot, or for a pause to end, so that the
+// call and its settlement fit into what is left of its run.
+func (d *delivery) patience() time.Duration {
+	return max(tasks.TaskTimeout-d.lease()-time.Second, time.Second)
+}
+
+// unjudged gives a probe back whose attempt ended without an answer that decides.
+func (d *delivery) unjudged(a *attempt) {
+	if a.probe != nil {
+		d.gate.undecided(*a.probe)
+	}
+}
+
+// send waits for its slot and its recipient's turn, and makes the attempt.
+func (d *delivery) send(ctx, waiting context.Context, a *attempt, t token.Token) error {
+	giveBack, err := d.place(waiting, a)
+	if err != nil {
+		return err
 	}
 	defer giveBack()
+	if held, err := d.heldNow(a); held {
+		a.slot.GiveBack()
+		return err
+	}
 	failpoint("before-admission")
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
+		a.slot.GiveBack()
 		return err
 	}
 	failpoint("admitted")
+	if err := d.punctual(ctx, a); err != nil {
+		return err
+	}
 	defer failpoint("settled")
 	result := d.call(ctx, a, t)
 	failpoint("answered")
-	d.retired.learn(a.Kind, result)
 	return d.finish(a, result)
+}
+
+// place gets a slot of the app's rate and the recipient's turn. Who has to wait for the
+// turn lets others have the slot meanwhile, and comes first afterwards.
+func (d *delivery) place(ctx context.Context, a *attempt) (giveBack func(), err error) {
+	if err := d.takeSlot(ctx, a, false); err != nil {
+		return nil, err
+	}
+	tag := ledger.Tag(a.App, a.To.OpenID)
+	if giveBack, ok := d.turns.take(ctx, tag, 0); ok {
+		return giveBack, nil
+	}
+	a.slot.GiveBack()
+	giveBack, ok := d.turns.take(ctx, tag, turnWait)
+	if !ok {
+		return nil, turnLater()
+	}
+	if err := d.takeSlot(ctx, a, true); err != nil {
+		giveBack()
+		return nil, err
+	}
+	return giveBack, nil
+}
+
+func (d *delivery) takeSlot(ctx context.Context, a *attempt, ahead bool) error {
+	slot, err := d.limiter.Take(ctx, limitLane(a.Priority), ahead)
+	if err != nil {
+		return &later{after: jitter(time.Second, 0.5), why: "waits for a slot of the app's rate"}
+	}
+	a.slot = slot
+	return nil
+}
+
+func limitLane(p tasks.Priority) limit.Lane {
+	switch p {
+	case tasks.Critical:
+		return limit.Critical
+	case tasks.Bulk:
+		return limit.Bulk
+	default:
+		return limit.Default
+	}
+}
+
+// heldNow looks once more, after a wait.
+func (d *delivery) heldNow(a *attempt) (bool, error) {
+	if a.probe != nil {
+		return false, nil
+	}
+	p, inForce, found := d.gate.covering(&a.Envelope)
+	if !found || !inForce {
+		return false, nil
+	}
+	return true, heldBack(d.gate, p)
+}
+
+// punctual waits for the attempt's slot. If the admission took so long that it went by,
+// the next one is taken, as long as the call fits into the lease.
+func (d *delivery) punctual(ctx context.Context, a *attempt) error {
+	if a.slot.Await(ctx) {
+		return nil
+	}
+	for !a.slot.Await(ctx) {
+		if err := d.nextSlot(ctx, a); err != nil {
+			d.release(a)
+			return err
+		}
+	}
+	return d.fits(a)
+}
+
+// nextSlot gets another slot for an attempt that is admitted, before its call no longer
+// fits into its lease.
+func (d *delivery) nextSlot(ctx context.Context, a *attempt) error {
+	fitting, cancel := context.WithDeadline(ctx, a.began.Add(d.lease()-d.httpTimeout))
+	defer cancel()
+	return d.takeSlot(fitting, a, true)
 }
 
 // claim ties the id to its content, and learns the recipient of a login code that
@@ -279,7 +390,7 @@ func (d *delivery) call(ctx context.Context, a *attempt, t token.Token) answer {
 		return result
 	}
 	fresh, err := d.tokens.Get(ctx, d.app)
-	if err != nil || time.Since(a.began)+d.httpTimeout > d.lease() {
+	if err != nil || d.nextSlot(ctx, a) != nil || !a.slot.Await(ctx) || time.Since(a.began)+d.httpTimeout > d.lease() {
 		return result
 	}
 	d.metrics.Attempt(d.app, string(a.Kind), string(result.class))

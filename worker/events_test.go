@@ -57,6 +57,8 @@ func TestBacklog(t *testing.T) {
 			}
 			return lag, err
 		}
+		var inHand []string
+		b.active = func(context.Context) ([]string, error) { return inHand, nil }
 		for i, c := range []struct {
 			after, lag time.Duration
 			err        error
@@ -82,6 +84,12 @@ func TestBacklog(t *testing.T) {
 				t.Errorf("step %d: late is %v at once after, want %v", i, again, c.late)
 			}
 		}
+		time.Sleep(time.Hour)
+		lag, err, inHand = 0, nil, []string{"a"}
+		if !b.late(t.Context()) {
+			t.Error("a push that a worker has in hand for long may hold the consent")
+		}
+		inHand = nil
 		time.Sleep(time.Hour)
 		ctx, cancel := context.WithTimeout(t.Context(), lagFresh/2)
 		defer cancel()

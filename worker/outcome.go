@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -18,8 +19,6 @@ type rule struct {
 	outcome tasks.Outcome
 	// delay is how long to wait before the next attempt, by the number of attempts so far.
 	delay func(attempts int) time.Duration
-	// endless: this failure is not the message's own, so the horizon does not end it.
-	endless bool
 	// limit ends the notification as dead with its n-th failure of this class.
 	limit int
 	// failure: counts as failed in asynq's statistics.
@@ -28,6 +27,55 @@ type rule struct {
 	revokes bool
 	// discards: the form id is no good, another one is taken.
 	discards bool
+	// pause holds more than this message back.
+	pause *pauseRule
+	// reason says more than the answer's errcode.
+	reason errcode.Reason
+}
+
+// pauseRule is how an answer holds others back.
+type pauseRule struct {
+	scope ledger.Scope
+	// wide: of the whole app, if it sends nothing but this kind.
+	wide bool
+	by   ledger.PauseBy
+	// first is how long a pause lasts at first, and again, doubling up to most, each
+	// time that it proves not to be over.
+	first       func(resetHour int) time.Duration
+	again, most time.Duration
+}
+
+func (p *pauseRule) lengths(resetHour int) ledger.Lengths {
+	return ledger.Lengths{First: p.first(resetHour), Again: p.again, Most: p.most}
+}
+
+// The pauses of the outcome table.
+var (
+	// throttledPause: the quota of this minute is used up, for all workers.
+	throttledPause = &pauseRule{scope: ledger.ScopeApp, by: ledger.PauseByTime, first: restOfMinute, again: time.Minute, most: time.Minute}
+	// exhaustedPause: WeChat counts a day's calls for each API, and says nowhere when its day begins.
+	exhaustedPause = &pauseRule{
+		scope: ledger.ScopeKind, wide: true, by: ledger.PauseByProbe,
+		first: func(hour int) time.Duration { return time.Until(NextQuotaReset(time.Now(), hour)) + resetMargin }, again: 10 * time.Minute, most: time.Hour,
+	}
+	misconfiguredApp      = misconfiguredPause(ledger.ScopeApp)
+	misconfiguredKind     = misconfiguredPause(ledger.ScopeKind)
+	misconfiguredTemplate = misconfiguredPause(ledger.ScopeTemplate)
+)
+
+// resetMargin is how far WeChat's clock may be behind.
+const resetMargin = 30 * time.Second
+
+// misconfiguredPause: a person has to mend it; a send finds out now and then whether one did.
+func misconfiguredPause(s ledger.Scope) *pauseRule {
+	const first, most = time.Minute, 10 * time.Minute
+	return &pauseRule{scope: s, by: ledger.PauseByProbe, first: func(int) time.Duration { return first }, again: 2 * first, most: most}
+}
+
+// restOfMinute lasts into the next minute; half a second and more covers clocks that differ.
+func restOfMinute(int) time.Duration {
+	now := time.Now()
+	return now.Truncate(time.Minute).Add(time.Minute).Sub(now) + 500*time.Millisecond + rand.N(500*time.Millisecond)
 }
 
 // unlistedTries is how often an errcode we do not know is tried, with
@@ -42,12 +90,12 @@ var outcomes = map[errcode.Class]rule{
 	errcode.Transient: {next: ledger.Retry, delay: backoff, failure: true},
 	errcode.Unlisted:  {next: ledger.Retry, delay: unlistedDelay, limit: unlistedTries, failure: true},
 	errcode.Unknown:   {next: ledger.Doubt, delay: resendDelay, failure: true},
-	errcode.Throttled: {next: ledger.Retry, delay: nextMinute, endless: true},
-	errcode.Exhausted: {next: ledger.Retry, delay: pausedDelay, endless: true},
+	errcode.Throttled: {next: ledger.Hold, delay: pausedDelay, pause: throttledPause},
+	errcode.Exhausted: {next: ledger.Hold, delay: pausedDelay, pause: exhaustedPause},
 	errcode.Refused:   {next: ledger.End, outcome: tasks.Rejected},
 	errcode.Invalid:   {next: ledger.End, outcome: tasks.Dead, failure: true},
-	// Until apps can be paused, each of its messages waits on its own.
-	errcode.Misconfigured: {next: ledger.Retry, delay: pausedDelay, endless: true, failure: true},
+	// What waits is not to blame, and goes on once a person has mended the cause.
+	errcode.Misconfigured: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredApp, failure: true},
 }
 
 // particular says where a code of one kind of message means more than its class.
@@ -55,7 +103,12 @@ var particular = map[kindCode]rule{
 	{tasks.KindSubscribe, 43101}: {next: ledger.End, outcome: tasks.Rejected, revokes: true},
 	{tasks.KindTemplate, 41028}:  {next: ledger.Retry, delay: atOnce, discards: true},
 	{tasks.KindTemplate, 41029}:  {next: ledger.Retry, delay: atOnce, discards: true},
-	{tasks.KindTemplate, 45103}:  {next: ledger.Retry, delay: retiredDelay, endless: true, failure: true},
+	{tasks.KindTemplate, 45103}:  {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true, reason: errcode.ReasonRetired},
+
+	{tasks.KindSubscribe, 48001}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
+	{tasks.KindTemplate, 48001}:  {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
+	{tasks.KindSubscribe, 43107}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
+	{tasks.KindTemplate, 43107}:  {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
 }
 
 // doubted says what a code means after an attempt nobody knows the end of: that
@@ -92,6 +145,7 @@ func ruleFor(result *answer, a *attempt) rule {
 		return r
 	}
 	if r, ok := particular[key]; ok {
+		result.reason = cmp.Or(r.reason, result.reason)
 		return r
 	}
 	return outcomes[result.class]
@@ -105,7 +159,11 @@ func loginRule(result *answer) rule {
 	if result.class == errcode.Unknown || result.class == errcode.Token {
 		return outcomes[errcode.Transient]
 	}
-	return outcomes[result.class]
+	r := outcomes[result.class]
+	if r.pause != nil { // that call's quota and rights are its own: what needs no login goes on
+		r.pause, r.delay = nil, loginDelay
+	}
+	return r
 }
 
 // answerOf reads what a call of WeChat's send API returned.
@@ -164,20 +222,14 @@ func unlistedDelay(attempts int) time.Duration {
 // resendDelay lets a receipt or a late answer come first.
 func resendDelay(int) time.Duration { return jitter(5*time.Second, 0.3) }
 
-// nextMinute waits for WeChat's per-minute quota, without a herd at its start.
-func nextMinute(int) time.Duration {
-	now := time.Now()
-	left := now.Truncate(time.Minute).Add(time.Minute).Sub(now)
-	return left + time.Duration(rand.Int64N(int64(5*time.Second)))
-}
-
 func atOnce(int) time.Duration { return 0 }
 
-// retiredDelay is what a template message waits whose app gets 45103.
-func retiredDelay(int) time.Duration { return jitter(time.Minute, 0.3) }
+// pausedDelay is what those wait that were on their way when a pause began. Then the
+// pause holds them.
+func pausedDelay(int) time.Duration { return jitter(3*time.Second, 0.3) }
 
-// pausedDelay is what a message waits whose app cannot send at present.
-func pausedDelay(int) time.Duration { return jitter(15*time.Second, 0.3) }
+// loginDelay is what a message waits whose login code cannot be exchanged at present.
+func loginDelay(int) time.Duration { return jitter(15*time.Second, 0.3) }
 
 // jitter moves d by up to the given share, so that what failed together does not
 // come back together.

@@ -21,7 +21,7 @@ func TestOutcomeTable(t *testing.T) {
 	want := map[errcode.Class]struct {
 		next    ledger.Next
 		outcome tasks.Outcome
-		endless bool
+		pause   ledger.Scope
 		first   [2]time.Duration // the delay after a first attempt lies between
 	}{
 		errcode.Accepted:      {next: ledger.End, outcome: tasks.Accepted},
@@ -29,16 +29,16 @@ func TestOutcomeTable(t *testing.T) {
 		errcode.Transient:     {next: ledger.Retry, first: [2]time.Duration{700 * time.Millisecond, 1300 * time.Millisecond}},
 		errcode.Unlisted:      {next: ledger.Retry, first: [2]time.Duration{27 * time.Second, 33 * time.Second}},
 		errcode.Unknown:       {next: ledger.Doubt, first: [2]time.Duration{3500 * time.Millisecond, 6500 * time.Millisecond}},
-		errcode.Throttled:     {next: ledger.Retry, endless: true, first: [2]time.Duration{0, 65 * time.Second}},
-		errcode.Exhausted:     {next: ledger.Retry, endless: true, first: [2]time.Duration{10 * time.Second, 20 * time.Second}},
+		errcode.Throttled:     {next: ledger.Hold, pause: ledger.ScopeApp, first: [2]time.Duration{2 * time.Second, 4 * time.Second}},
+		errcode.Exhausted:     {next: ledger.Hold, pause: ledger.ScopeKind, first: [2]time.Duration{2 * time.Second, 4 * time.Second}},
 		errcode.Refused:       {next: ledger.End, outcome: tasks.Rejected},
 		errcode.Invalid:       {next: ledger.End, outcome: tasks.Dead},
-		errcode.Misconfigured: {next: ledger.Retry, endless: true, first: [2]time.Duration{10 * time.Second, 20 * time.Second}},
+		errcode.Misconfigured: {next: ledger.Hold, pause: ledger.ScopeApp, first: [2]time.Duration{2 * time.Second, 4 * time.Second}},
 	}
 	for _, class := range errcode.Classes() {
 		got, listed := outcomes[class]
 		w := want[class]
-		if !listed || got.next != w.next || got.outcome != w.outcome || got.endless != w.endless {
+		if !listed || got.next != w.next || got.outcome != w.outcome || scopeOf(got) != w.pause {
 			t.Errorf("%s: %+v, want %+v", class, got, w)
 		}
 		if got.next == ledger.End {
@@ -51,6 +51,13 @@ func TestOutcomeTable(t *testing.T) {
 	if len(outcomes) != len(errcode.Classes()) {
 		t.Error("the table has a row for a class that does not exist")
 	}
+}
+
+func scopeOf(r rule) ledger.Scope {
+	if r.pause == nil {
+		return ""
+	}
+	return r.pause.scope
 }
 
 // Every errcode we list leads, from WeChat's answer, to its class's row.
@@ -109,6 +116,7 @@ func TestWhatCodesMeanForAKind(t *testing.T) {
 		outcome           tasks.Outcome
 		revokes, discards bool
 		presumed          bool
+		pause             ledger.Scope
 	}
 	for _, c := range []struct {
 		name     string
@@ -129,13 +137,16 @@ func TestWhatCodesMeanForAKind(t *testing.T) {
 		{"form id used", tasks.KindTemplate, 41029, 0, tasks.TypeUnknown, want{next: ledger.Retry, discards: true}},
 		{"form id used after a lost answer", tasks.KindTemplate, 41029, 1, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Accepted, presumed: true}},
 		{"form ids are no matter of subscriptions", tasks.KindSubscribe, 41028, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
-		{"retired", tasks.KindTemplate, 45103, 0, tasks.TypeUnknown, want{next: ledger.Retry}},
+		{"retired", tasks.KindTemplate, 45103, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeKind}},
+		{"an API the app may not use", tasks.KindSubscribe, 48001, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeKind}},
+		{"a template that is blocked", tasks.KindSubscribe, 43107, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeTemplate}},
+		{"an address that is not allowed", tasks.KindSubscribe, 40164, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeApp}},
 	} {
 		a := tried(c.unknowns)
 		a.Kind, a.templateType = c.kind, c.template
 		result := answerOf("", &wechat.Error{Code: c.code, Class: errcode.Lookup(c.code).Class, Written: true})
 		r := ruleFor(&result, a)
-		got := want{r.next, r.outcome, r.revokes, r.discards, result.reason == errcode.ReasonPresumedAccepted}
+		got := want{r.next, r.outcome, r.revokes, r.discards, result.reason == errcode.ReasonPresumedAccepted, scopeOf(r)}
 		if got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
@@ -153,14 +164,16 @@ func TestLoginCodes(t *testing.T) {
 		{&wechat.Error{Code: 40029, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
 		{&wechat.Error{Code: 40163, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
 		{&wechat.Error{Code: 40226, Class: errcode.Refused, Written: true}, ledger.End, tasks.Rejected},
-		{&wechat.Error{Code: 40125, Class: errcode.Misconfigured, Written: true}, ledger.Retry, ""},
+		{&wechat.Error{Code: 40125, Class: errcode.Misconfigured, Written: true}, ledger.Hold, ""},
+		{&wechat.Error{Code: 45009, Class: errcode.Exhausted, Written: true}, ledger.Hold, ""},
+		{&wechat.Error{Code: 45011, Class: errcode.Throttled, Written: true}, ledger.Hold, ""},
 		{&wechat.Error{Class: errcode.Unknown, Written: true}, ledger.Retry, ""},
 		{&wechat.Error{Class: errcode.Transient}, ledger.Retry, ""},
 	} {
 		a := tried(0)
 		a.exchanging = true
 		result := answerOf("", c.err)
-		if r := ruleFor(&result, a); r.next != c.next || r.outcome != c.outcome || result.reason != errcode.ReasonLoginCode {
+		if r := ruleFor(&result, a); r.next != c.next || r.outcome != c.outcome || r.pause != nil || result.reason != errcode.ReasonLoginCode {
 			t.Errorf("%v: %+v, reason %s", c.err, r, result.reason)
 		}
 	}
@@ -169,9 +182,11 @@ func TestLoginCodes(t *testing.T) {
 // A message without a token was never sent, so it can be neither unknown nor at fault.
 func TestNoTokenIsNeverTheMessagesFault(t *testing.T) {
 	t.Parallel()
-	for _, class := range []errcode.Class{errcode.Transient, errcode.Exhausted, errcode.Misconfigured} {
+	for class, next := range map[errcode.Class]ledger.Next{
+		errcode.Transient: ledger.Retry, errcode.Exhausted: ledger.Hold, errcode.Misconfigured: ledger.Hold,
+	} {
 		a := noTokenAnswer(&token.Error{Class: class, Code: 40164})
-		if r := ruleFor(&a, tried(1)); r.next != ledger.Retry || a.errcode != 40164 || a.reason != errcode.ReasonNoToken {
+		if r := ruleFor(&a, tried(1)); r.next != next || a.errcode != 40164 || a.reason != errcode.ReasonNoToken {
 			t.Errorf("%s: %+v %+v", class, r, a)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/errcode"
 	"github.com/wxnotify/wxnotify/worker/token"
 )
 
@@ -29,6 +30,8 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { every(ctx, announceEvery, w.announce) })
 	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
+	wg.Go(func() { w.gate.watch(ctx) })
+	wg.Go(func() { every(ctx, tokenLookEvery, w.retryTokens) })
 	wg.Go(func() { w.scheduleTokens(ctx) })
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
@@ -74,6 +77,22 @@ func (w *Worker) scheduleTokens(ctx context.Context) {
 			}
 		}
 	})
+}
+
+// tokenLookEvery is how often an app that was paused for want of a token is looked at.
+const tokenLookEvery = 5 * time.Second
+
+// retryTokens resumes the apps that were paused for want of a token and have one again.
+// How often WeChat is asked for one is the token manager's to say.
+func (w *Worker) retryTokens(ctx context.Context) {
+	for _, p := range w.gate.without(errcode.ReasonNoToken) {
+		if _, mine := w.app(p.App); !mine {
+			continue
+		}
+		if _, err := w.cfg.Tokens.Get(ctx, p.App); err == nil {
+			w.gate.over(ctx, p)
+		}
+	}
 }
 
 func (w *Worker) refreshToken(ctx context.Context, j tasks.JobTask) error {

@@ -27,7 +27,35 @@ func (d *delivery) finish(a *attempt, result answer) error {
 	if s.Late {
 		d.metrics.LateSettlement()
 	}
+	d.judge(a, result, r)
 	return d.follow(a, result, r, set.Delay, s)
+}
+
+// judge draws the conclusion for others: what the answer holds back, and whether what
+// was held back is over.
+func (d *delivery) judge(a *attempt, result answer, r rule) {
+	ctx, cancel := context.WithTimeout(d.life, settleTimeout)
+	defer cancel()
+	var held ledger.PauseKey
+	if r.pause != nil {
+		held = d.gate.hold(ctx, &a.Envelope, result, r.pause)
+	}
+	if p := a.probe; p != nil && decides(result) {
+		a.probe = nil
+		if held != p.PauseKey {
+			d.gate.over(ctx, *p)
+		}
+	}
+}
+
+// decides reports whether an answer tells anything about a pause: one of WeChat's that
+// is not about the moment.
+func decides(a answer) bool {
+	switch a.class {
+	case errcode.Transient, errcode.Unknown, errcode.Token:
+		return false
+	}
+	return true
 }
 
 // follow maps the recorded state to asynq's terms.
@@ -56,11 +84,10 @@ func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration
 // failureLevel keeps a storm out of the log: what a person must mend warns, and what
 // only waits with others says nothing.
 func failureLevel(a answer) slog.Level {
-	if a.reason == errcode.ReasonRetired {
-		return slog.LevelDebug
-	}
 	switch a.class {
-	case errcode.Misconfigured, errcode.Unlisted, errcode.Unknown:
+	case errcode.Misconfigured, errcode.Exhausted, errcode.Throttled: // the pause says it, once
+		return slog.LevelDebug
+	case errcode.Unlisted, errcode.Unknown:
 		return slog.LevelWarn
 	default:
 		return slog.LevelInfo
@@ -74,15 +101,21 @@ func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settleme
 		Next:     r.next, Outcome: r.outcome,
 		MsgID: result.msgID, Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
 		DropAfterUnknown: a.OnUnknown == tasks.Drop,
-		HorizonBase:      firstSend(a.Envelope),
-		UnlistedLimit:    r.limit,
-		TemplateID:       a.TemplateID, FormID: a.FormID,
+		HorizonBase:      d.horizonBase(a), Horizon: d.horizon,
+		UnlistedLimit: r.limit,
+		TemplateID:    a.TemplateID, FormID: a.FormID,
 		Revoked: r.revokes, Discarded: r.discards,
 	}
-	if !r.endless {
-		s.Horizon = d.horizon
-	}
 	return s
+}
+
+// horizonBase is when the horizon begins: what was held back has its whole time left.
+func (d *delivery) horizonBase(a *attempt) time.Time {
+	base := firstSend(a.Envelope)
+	if resumed := d.gate.resumedAt(a.App); resumed.After(base) {
+		return resumed
+	}
+	return base
 }
 
 func firstSend(e tasks.Envelope) time.Time {

@@ -5,9 +5,6 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
-
-	"github.com/wxnotify/wxnotify/tasks"
-	"github.com/wxnotify/wxnotify/tasks/errcode"
 )
 
 func TestLastDue(t *testing.T) {
@@ -44,47 +41,5 @@ func TestLastDue(t *testing.T) {
 	}
 	if got, ok := lastDue(never, now); ok {
 		t.Errorf("29 February within the last year: %v", got)
-	}
-}
-
-func TestRetiredTemplateMessagesWait(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	r := &retired{now: func() time.Time { return now }}
-	gone := answer{class: errcode.Misconfigured, errcode: codeRetired}
-	held := func(k tasks.Kind) bool {
-		_, ok := r.answer(k)
-		return ok
-	}
-	if held(tasks.KindTemplate) {
-		t.Fatal("held before any answer")
-	}
-	r.learn(tasks.KindSubscribe, gone)
-	if held(tasks.KindTemplate) {
-		t.Fatal("held for another kind's answer")
-	}
-	r.learn(tasks.KindTemplate, gone)
-	if a, ok := r.answer(tasks.KindTemplate); !ok || a.errcode != codeRetired || a.reason != errcode.ReasonRetired {
-		t.Fatalf("%+v %v", a, ok)
-	}
-	if held(tasks.KindSubscribe) {
-		t.Fatal("another kind is held")
-	}
-	now = now.Add(probeEvery)
-	if held(tasks.KindTemplate) {
-		t.Fatal("no probe")
-	}
-	if !held(tasks.KindTemplate) {
-		t.Fatal("more than one probe at a time")
-	}
-	r.learn(tasks.KindTemplate, answer{class: errcode.Unknown})
-	if !held(tasks.KindTemplate) {
-		t.Fatal("a probe without an answer says nothing")
-	}
-	now = now.Add(probeEvery)
-	_ = held(tasks.KindTemplate)
-	r.learn(tasks.KindTemplate, answer{class: errcode.Invalid, errcode: 41028})
-	if held(tasks.KindTemplate) {
-		t.Fatal("held after another answer")
 	}
 }

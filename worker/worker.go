@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/worker/limit"
 	"github.com/wxnotify/wxnotify/worker/token"
 	"github.com/wxnotify/wxnotify/worker/wechat"
 )
@@ -27,6 +29,8 @@ type App struct {
 	Credential wechat.Credential
 	// Consent is how the app's consents are kept.
 	Consent tasks.ConsentPolicy
+	// Rate is how many messages a second all workers together send; 0: no limit.
+	Rate float64
 }
 
 // Config is what a worker needs. Everything but Metrics is required.
@@ -57,6 +61,11 @@ type Config struct {
 	Purge cron.Schedule
 	// Timezone is Purge's.
 	Timezone *time.Location
+	// BulkShare is the most that the bulk lane gets of an app's rate while other lanes
+	// have work, from 0 to 1.
+	BulkShare float64
+	// QuotaResetHour is the hour in China when WeChat's daily quotas begin anew.
+	QuotaResetHour int
 }
 
 // Check reports the first thing wrong with the chain of timeouts: each must
@@ -75,6 +84,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("worker: concurrency, retry horizon and token refresh must be positive")
 	case c.DeadRetention <= 0 || c.Purge == nil || c.Timezone == nil:
 		return fmt.Errorf("worker: dead retention, purge schedule and timezone are required")
+	case c.BulkShare < 0 || c.BulkShare > 1 || c.QuotaResetHour < 0 || c.QuotaResetHour > 23:
+		return fmt.Errorf("worker: bulk share is from 0 to 1, the quota's reset hour from 0 to 23")
 	case len(c.Apps) == 0:
 		return fmt.Errorf("worker: no apps to serve")
 	}
@@ -96,6 +107,9 @@ type Worker struct {
 	// endLife ends what is still trying to record an outcome.
 	endLife context.CancelFunc
 	crew    *crew
+	gate    *gate
+	// limiters hold the rate of each app.
+	limiters []*limit.Limiter
 	// running counts handlers, those too that asynq no longer waits for.
 	running sync.WaitGroup
 }
@@ -118,18 +132,44 @@ func New(cfg Config) (*Worker, error) {
 	}
 	cfg.Redis.AddHook(w.pulse)
 	w.queues = newQueueConn(cfg.Redis)
+	w.gate = newGate(ledger.NewPauses(cfg.Redis, cfg.Namespace), w.tasks, cfg.Metrics, cfg.Logger, w.appIDs(), cfg.QuotaResetHour)
 	for _, app := range cfg.Apps {
-		d := w.delivery(life, app)
-		for _, lane := range tasks.Priorities() {
-			w.addLane(app.AppID, lane, d)
+		if err := w.addApp(life, app); err != nil {
+			endLife()
+			return nil, err
 		}
-		w.addEvents(app)
 	}
 	w.addSystem()
 	return w, nil
 }
 
-func (w *Worker) delivery(life context.Context, app App) *delivery {
+func (w *Worker) appIDs() []string {
+	ids := make([]string, len(w.cfg.Apps))
+	for i, app := range w.cfg.Apps {
+		ids[i] = app.AppID
+	}
+	return ids
+}
+
+// addApp adds the servers of one app.
+func (w *Worker) addApp(life context.Context, app App) error {
+	limiter, err := limit.New(limit.Config{
+		Redis: w.cfg.Redis, Key: w.cfg.Namespace.Key("rate:" + app.AppID), Rate: app.Rate, BulkShare: w.cfg.BulkShare,
+		Observe: func(waited time.Duration) { w.cfg.Metrics.LimiterWait(app.AppID, waited) },
+	})
+	if err != nil {
+		return fmt.Errorf("worker: rate of app %s: %w", app.AppID, err)
+	}
+	w.limiters = append(w.limiters, limiter)
+	d := w.delivery(life, app, limiter)
+	for _, lane := range tasks.Priorities() {
+		w.addLane(app, lane, d)
+	}
+	w.addEvents(app)
+	return nil
+}
+
+func (w *Worker) delivery(life context.Context, app App, limiter *limit.Limiter) *delivery {
 	return &delivery{
 		app: app.AppID,
 		callers: map[tasks.Kind]caller{
@@ -138,7 +178,8 @@ func (w *Worker) delivery(life context.Context, app App) *delivery {
 		},
 		exchange:    exchangeCode(app.WeChat, app.Credential),
 		consent:     w.consent(app),
-		retired:     &retired{now: time.Now},
+		gate:        w.gate,
+		limiter:     limiter,
 		ledger:      w.cfg.Ledger,
 		tokens:      w.cfg.Tokens,
 		turns:       newTurns(),
@@ -151,9 +192,20 @@ func (w *Worker) delivery(life context.Context, app App) *delivery {
 }
 
 // addLane adds the servers of one app's lane.
-func (w *Worker) addLane(app string, lane tasks.Priority, d *delivery) {
-	b := &binder{app: app, lane: lane, deliver: d.deliver, metrics: w.cfg.Metrics, log: w.cfg.Logger}
-	w.addServers(w.cfg.Namespace.Queue(app, lane), lane.Policy(), w.cfg.Concurrency, b)
+func (w *Worker) addLane(app App, lane tasks.Priority, d *delivery) {
+	b := &binder{app: app.AppID, lane: lane, deliver: d.deliver, metrics: w.cfg.Metrics, log: w.cfg.Logger}
+	w.addServers(w.cfg.Namespace.Queue(app.AppID, lane), lane.Policy(), handlers(w.cfg.Concurrency, app.Rate), b)
+}
+
+// handlers is how many notifications of a lane are handled at once: no more than the
+// rate lets through in about a second. More would only wait for slots, and longer than
+// their run may last.
+func handlers(concurrency int, rate float64) int {
+	const atLeast = 2
+	if rate <= 0 || rate >= float64(concurrency) {
+		return concurrency
+	}
+	return min(max(int(math.Ceil(rate)), atLeast), concurrency)
 }
 
 // eventsConcurrency is how many pushes of an app are handled at once: each is a
@@ -239,6 +291,8 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 // What is not settled by then is judged by its lease.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
+	defer w.closeLimiters()
+	w.gate.look(ctx) // what is held back is known before the first send
 	for i, s := range w.servers {
 		if err := s.Start(w.mux[i]); err != nil {
 			w.stopServers(w.servers[:i])
@@ -256,6 +310,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.cfg.Logger.Info("worker stopped")
 	return nil
+}
+
+func (w *Worker) closeLimiters() {
+	for _, l := range w.limiters {
+		l.Close()
+	}
 }
 
 func (w *Worker) stopServers(servers []*asynq.Server) {

@@ -226,7 +226,7 @@ func TestMisconfiguredWaits(t *testing.T) {
 	b.start()
 	b.send(notification("waits"))
 	s := b.awaitFor("waits", 20*time.Second, func(s producer.State) bool { return s.Errcode == 48001 }, "48001")
-	if s.Status != tasks.StatusRetrying || s.Remedy != errcode.Lookup(48001).Remedy {
+	if s.Status.Final() || s.Attempts != 0 || s.Remedy != errcode.Lookup(48001).Remedy {
 		t.Errorf("%+v", s)
 	}
 }
@@ -237,7 +237,7 @@ func TestNoTokenIsShownAndHeals(t *testing.T) {
 	b.start()
 	b.send(notification("a"))
 	s := b.awaitFor("a", 20*time.Second, func(s producer.State) bool { return s.Errcode == 40164 }, "40164")
-	if s.Status != tasks.StatusRetrying || !strings.Contains(s.Reason, "access_token") {
+	if s.Status.Final() || s.Attempts != 0 || !strings.Contains(s.Reason, "access_token") {
 		t.Errorf("%+v", s)
 	}
 	b.awaitFor("a", 60*time.Second, func(s producer.State) bool { return s.Status == "accepted" }, "accepted")
@@ -597,9 +597,13 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-func (l *logBuffer) tail() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.text.String()
+	return l.text.String()
+}
+
+func (l *logBuffer) tail() string {
+	s := l.String()
 	return s[max(0, len(s)-4000):]
 }

@@ -44,6 +44,7 @@ func newMetrics(c *config.Config) *metrics.Metrics {
 		Outcomes:     texts(tasks.Outcomes()),
 		Classes:      texts(errcode.Classes()),
 		Verdicts:     texts(ledger.Verdicts()),
+		Scopes:       texts(ledger.Scopes()),
 		APIs:         errcode.APIs(),
 		TokenCauses:  texts(token.Causes()),
 		TokenResults: texts(token.Results()),
@@ -116,6 +117,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 	for i, app := range c.Apps {
 		apps[i] = worker.App{
 			AppID: app.ID, WeChat: p.calls[i], Credential: credential(app),
+			Rate:    app.Rate,
 			Consent: tasks.ConsentPolicy{Mode: tasks.CreditMode(app.Credits), Source: tasks.ConsentSource(app.ConsentSource)},
 		}
 	}
@@ -126,6 +128,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,
 		DeadRetention: c.DeadRetention, Purge: purge, Timezone: c.Timezone,
+		BulkShare: c.BulkShare,
 	})
 	if err != nil {
 		return nil, p.abandon(err)

@@ -147,7 +147,7 @@ func TestReasons(t *testing.T) {
 	want := []errcode.Reason{
 		"horizon", "unlisted", "unanswered", "worker_died", "not_after", "canceled",
 		"presumed_accepted", "unconnected", "id_conflict", "no_credit", "panic", "no_token",
-		"login_code", "undelivered", "no_form_id", "retired", "forgotten",
+		"login_code", "undelivered", "no_form_id", "retired", "forgotten", "paused",
 	}
 	var got []errcode.Reason
 	for _, e := range errcode.Reasons() {

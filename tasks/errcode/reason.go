@@ -25,6 +25,7 @@ const (
 	ReasonNoFormID         Reason = "no_form_id"
 	ReasonRetired          Reason = "retired"
 	ReasonForgotten        Reason = "forgotten"
+	ReasonPaused           Reason = "paused"
 )
 
 // ReasonEntry explains a reason, in the manner of Entry.
@@ -91,6 +92,9 @@ func Reasons() []ReasonEntry {
 		{ReasonForgotten,
 			"The user's data was erased on request before the message was sent.", "在消息发出之前，该用户的数据已按请求删除。",
 			"None needed; the message is not sent.", "无需处理，该消息不会发送。"},
+		{ReasonPaused,
+			"Sending was paused by hand.", "发送已被人工暂停。",
+			"It goes on by itself when the pause ends; wxnotify app resume ends it now.", "暂停到期后会自动恢复；如需立即恢复，请执行 wxnotify app resume。"},
 	}
 }
 

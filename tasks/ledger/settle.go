@@ -17,6 +17,9 @@ const (
 	End Next = "end"
 	// Retry: the attempt failed, another follows, unless the horizon is over.
 	Retry Next = "retry"
+	// Hold: the attempt failed for a reason that holds for others too. It does not count,
+	// and no horizon ends it.
+	Hold Next = "hold"
 	// Doubt: nobody knows whether WeChat accepted it.
 	Doubt Next = "unknown"
 	// Release: the attempt was admitted and wrote no request.
@@ -42,7 +45,7 @@ type Settlement struct {
 	// DropAfterUnknown makes Doubt an end.
 	DropAfterUnknown bool
 	// HorizonBase is when the notification could first be sent; Horizon is how
-	// long after it a failed attempt is the last. Horizon 0: this failure ends nothing.
+	// long after it a failed attempt is the last. 0: none is.
 	HorizonBase time.Time
 	Horizon     time.Duration
 	// Delay is how long the next attempt has to wait, on Redis's clock.

@@ -56,6 +56,7 @@ func (l *loader) app(id, wechatURL string) App {
 		TokenMode: l.oneOf(name+"TOKEN_MODE", s.TokenMode, "stable", "classic"),
 		WechatURL: wechatURL,
 	}
+	app.Rate = l.number(name+"RATE", s.Rate, maxRate)
 	l.callback(&app, name, s)
 	l.consent(&app, name, s)
 	if s.WechatURL != "" {
@@ -85,6 +86,9 @@ func (l *loader) callback(app *App, name string, s appSpec) {
 		l.add(key, "is no EncodingAESKey: copy the 43 letters, digits, '+' and '/' from the WeChat console")
 	}
 }
+
+// maxRate is far beyond what WeChat takes from one app.
+const maxRate = 100_000
 
 // WeChat's console asks for a token of so many letters and digits.
 const (

@@ -41,6 +41,9 @@ type Config struct {
 	DashboardPrometheusURL string
 	// Concurrency is the number of handlers per app and lane. Default 64.
 	Concurrency int
+	// BulkShare is the most that the bulk lane gets of an app's rate while other lanes
+	// have work, from 0 to 1. Default 0.2.
+	BulkShare float64
 	// HTTPTimeout bounds one call to WeChat. Default 10s.
 	HTTPTimeout time.Duration
 	// ShutdownTimeout is how long running tasks may go on after a signal. Default 30s.
@@ -86,6 +89,8 @@ type App struct {
 	ConsentSource string
 	// WechatURL is the WeChat API for this app. Default Config.WechatURL.
 	WechatURL string
+	// Rate is how many messages a second all workers together send; 0: no limit. Default 0.
+	Rate float64
 }
 
 // GatewayKey lets one caller use the HTTP API.

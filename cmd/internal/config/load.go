@@ -45,6 +45,7 @@ func (l *loader) load() *Config {
 		DashboardUser: s.DashboardUser,
 		WechatURL:     l.url("WECHAT_URL", s.WechatURL),
 		Concurrency:   l.count("CONCURRENCY", s.Concurrency, 1, 1024),
+		BulkShare:     l.number("BULK_SHARE", s.BulkShare, 1),
 		PurgeCron:     l.cron("PURGE_CRON", s.PurgeCron),
 		Timezone:      l.timezone("TIMEZONE", s.Timezone),
 		LogLevel:      l.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error"),

@@ -24,6 +24,15 @@ func (l *loader) count(name, value string, low, high int) int {
 	return n
 }
 
+// number reads a number from 0 to high.
+func (l *loader) number(name, value string, high float64) float64 {
+	n, err := strconv.ParseFloat(value, 64)
+	if err != nil || !(n >= 0 && n <= high) { // so written, it refuses NaN too
+		l.add(name, fmt.Sprintf("must be a number from 0 to %g", high))
+	}
+	return n
+}
+
 // maxDuration is far beyond every use and far from overflow.
 const maxDuration = 10 * 365 * 24 * time.Hour
 

@@ -34,6 +34,7 @@ type spec struct {
 	DashboardPasswordFile  string `split_words:"true"`
 	DashboardPrometheusURL string `split_words:"true"`
 	Concurrency            string `default:"64"`
+	BulkShare              string `split_words:"true" default:"0.2"`
 	HTTPTimeout            string `split_words:"true" default:"10s"`
 	ShutdownTimeout        string `split_words:"true" default:"30s"`
 	DedupeWindow           string `split_words:"true" default:"24h"`
@@ -58,6 +59,7 @@ type appSpec struct {
 	Credits            string `default:"observe"`
 	ConsentSource      string `split_words:"true" default:"event"`
 	WechatURL          string `split_words:"true"`
+	Rate               string `default:"0"`
 }
 
 func appPrefix(app string) string { return prefix + "_APP_" + strings.ToUpper(app) }

@@ -130,6 +130,10 @@ var meanings = map[string]meaning{
 		"Handlers per app and lane, 1 to 1024.",
 		"每个小程序、每条优先级通道的并发处理数，1 到 1024。",
 	},
+	"BULK_SHARE": {
+		"The most that the bulk lane gets of an app's `_RATE` while other lanes have work, from 0 to 1.",
+		"其他通道有任务时，bulk 通道最多可占用该小程序 `_RATE` 的份额（0 到 1）。",
+	},
 	"HTTP_TIMEOUT": {
 		"Longest call to WeChat, below 20s.",
 		"单次调用微信的最长时间，须小于 20s。",
@@ -193,6 +197,10 @@ var meanings = map[string]meaning{
 	"APP_<APPID>_CONSENT_SOURCE": {
 		"Whose word counts as consent: `event` (WeChat's push) or `report` (what your client reports). Never both.",
 		"以谁的上报作为授权依据：`event`（微信推送）或 `report`（客户端上报），二者只计其一。",
+	},
+	"APP_<APPID>_RATE": {
+		"Messages per second, of all workers together, that are sent for this app; 0 is no limit.",
+		"该小程序每秒最多发送的消息数（所有 worker 合计）；0 表示不限制。",
 	},
 	"APP_<APPID>_WECHAT_URL": {
 		"As `WXNOTIFY_WECHAT_URL`, for this app alone.",

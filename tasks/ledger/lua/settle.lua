@@ -122,7 +122,11 @@ if verb == 'release' then -- admitted, but no request was written
   return answer(1, 0)
 end
 
-if not admitted or not found then
+if verb == 'hold' then -- not the message's own failure: no attempt of it
+  if admitted and found then
+    r.attempts = math.max(0, r.attempts - 1)
+  end
+elseif not admitted or not found then
   r.attempts = r.attempts + 1
 end
 note()
@@ -157,7 +161,7 @@ if unlisted_limit > 0 then
     r.reason = 'unlisted'
   end
 end
-if r.state == 'R' and horizon > 0 and now > math.max(horizon_base, r.base) + horizon then
+if r.state == 'R' and verb ~= 'hold' and horizon > 0 and now > math.max(horizon_base, r.base) + horizon then
   close(r, 'D')
   r.reason = 'horizon'
 end

@@ -116,7 +116,7 @@ func (a *app) admit(clock func() time.Time, c call) (hit, answer) {
 	defer a.mu.Unlock()
 	now := clock()
 	if isSend(c.api) {
-		a.record.arrive(c.id, now)
+		a.record.arrive(c.api, c.id, now)
 	}
 	h := a.choose(c.api)
 	ans := a.judge(c, h, now)

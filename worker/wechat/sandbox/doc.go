@@ -87,8 +87,9 @@
 //
 // Reports never hold a token, a secret, a session_key or an openid. A message is named by the value of the app's IDKey in its data or,
 // without one, by a hash of touser, template_id and data. Only the names of messages accepted more than once are
-// always listed; all of them, with their counts and first arrival, with ?ids=1. Memory is bounded: for each app 2 000 000 arrival times,
-// 1 048 576 messages, which beyond that are counted as not kept, and as many users, subscriptions, form ids and login
+// always listed; all of them, with their counts and first arrival, with ?ids=1. The rates are measured on the times when
+// requests had been read, before any latency of a fault. Memory is bounded: for each app 1 000 000 arrival times of each kind of
+// message, of 8 bytes each, 1 048 576 messages, which beyond that are counted as not kept, and as many users, subscriptions, form ids and login
 // codes, which beyond that are refused (-1 where WeChat's call would need one more). Reset empties the report, the quota counts
 // and the arrival numbers the faults go by; apps, tokens, users, templates, form ids, codes, quotas and faults stay.
 //

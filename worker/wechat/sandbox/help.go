@@ -8,7 +8,8 @@ const help = `WeChat sandbox. Set your client's WeChat base URL to this server. 
 
 Control API: JSON in, JSON out, errors as {"error": "..."}. "app" may be left out where it says [app]: every app.
 
-GET  /_sandbox/report            what was received, by call and by app; ?ids=1 adds every message
+GET  /_sandbox/report            what was received, by call and by app, and how fast: total, mean, busiest second and largest
+                                 gap of each kind of message; ?ids=1 adds every message
 POST /_sandbox/reset             forget what was received; apps, tokens, users and all settings stay
 GET  /_sandbox/faults?app=APPID  the faults of an app; without app, those last set for every app
 PUT  /_sandbox/faults            replace the faults [app]

@@ -7,7 +7,7 @@ import (
 
 // Bounds of what is kept for each app.
 const (
-	maxArrivals = 2_000_000
+	maxArrivals = 1_000_000 // 8 bytes each, for each API that sends
 	maxMessages = 1 << 20
 )
 
@@ -40,6 +40,8 @@ type AppReport struct {
 	// FirstArrivalNS and LastArrivalNS are Unix times in nanoseconds, 0 for none.
 	FirstArrivalNS int64 `json:"first_arrival_unix_ns"`
 	LastArrivalNS  int64 `json:"last_arrival_unix_ns"`
+	// Rates is the same, and how evenly they came, for each API of which a send arrived.
+	Rates map[string]RateReport `json:"rates"`
 	// ArrivalsNotKept and MessagesNotKept count what came when the memory was full: with either, the figures above that
 	// need single arrivals or messages are incomplete.
 	ArrivalsNotKept int64 `json:"arrivals_not_kept"`
@@ -109,23 +111,23 @@ type sends struct{ received, accepted, first int64 }
 // record is what an app remembers of single sends. The app's mutex guards it.
 type record struct {
 	count, accepted int64
-	arrivals        []int64 // Unix ns; the elements never change, so a copy of the header may be read without the mutex
-	last            int64
+	arrivals        map[string]*arrivals // by API
+	last            int64                // Unix ns
 	messages        map[string]sends
 	messagesNotKept int64
 	maxInFlight     int
 }
 
-func newRecord() record { return record{messages: map[string]sends{}} }
+func newRecord() record {
+	return record{messages: map[string]sends{}, arrivals: map[string]*arrivals{APISubscribeSend: {}, APITemplateSend: {}}}
+}
 
 // arrive notes a send. An unreadable one has no id.
-func (r *record) arrive(id string, now time.Time) {
+func (r *record) arrive(api, id string, now time.Time) {
 	ns := now.UnixNano()
 	r.count++
 	r.last = ns
-	if len(r.arrivals) < maxArrivals {
-		r.arrivals = append(r.arrivals, ns)
-	}
+	r.arrivals[api].add(ns)
 	if id == "" {
 		return
 	}
@@ -167,21 +169,18 @@ func (s *Server) Report(ids bool) Report {
 // report makes the report of one app and adds its calls to the total.
 func (a *app) report(ids bool, total map[string]CallReport) AppReport {
 	r, arrivals := a.snapshot(ids, total)
-	r.BusiestSecond = busiestSecond(arrivals)
-	if len(arrivals) > 0 {
-		r.FirstArrivalNS = arrivals[0]
-	}
+	r.addRates(arrivals)
 	return r
 }
 
-func (a *app) snapshot(ids bool, total map[string]CallReport) (AppReport, []int64) {
+func (a *app) snapshot(ids bool, total map[string]CallReport) (AppReport, map[string]arrivals) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	rec := &a.record
 	r := AppReport{
 		Calls: map[string]CallReport{}, Arrivals: rec.count, Accepted: rec.accepted,
 		MaxInFlightPerOpenID: rec.maxInFlight, LastArrivalNS: rec.last,
-		ArrivalsNotKept: rec.count - int64(len(rec.arrivals)), MessagesNotKept: rec.messagesNotKept,
+		MessagesNotKept: rec.messagesNotKept,
 	}
 	for api, c := range a.calls {
 		c.tally.addTo(r.Calls, api)
@@ -189,7 +188,32 @@ func (a *app) snapshot(ids bool, total map[string]CallReport) (AppReport, []int6
 	}
 	r.Pushes, r.PushesDropped = a.courier.report()
 	r.addMessages(rec.messages, ids)
-	return r, rec.arrivals
+	times := make(map[string]arrivals, len(rec.arrivals))
+	for api, arrived := range rec.arrivals {
+		times[api] = *arrived
+	}
+	return r, times
+}
+
+// addRates adds what follows from the single arrivals, of each API and of all together.
+func (r *AppReport) addRates(byAPI map[string]arrivals) {
+	r.Rates = map[string]RateReport{}
+	var all []int64
+	for api, arrived := range byAPI {
+		if arrived.count == 0 {
+			continue
+		}
+		r.Rates[api] = arrived.rate()
+		r.ArrivalsNotKept += arrived.count - int64(len(arrived.times))
+		if all == nil {
+			all = arrived.times
+		} else {
+			all = slices.Concat(all, arrived.times)
+		}
+	}
+	if all = inOrder(all); len(all) > 0 {
+		r.FirstArrivalNS, r.BusiestSecond = all[0], busiestSecond(all)
+	}
 }
 
 func (r *AppReport) addMessages(messages map[string]sends, ids bool) {
@@ -215,21 +239,6 @@ func (r *AppReport) addMessages(messages map[string]sends, ids bool) {
 			r.AcceptedByID[id] = m.accepted
 		}
 	}
-}
-
-// busiestSecond returns the highest number of times within any [t, t+1s).
-func busiestSecond(times []int64) int {
-	if !slices.IsSorted(times) { // the clock was set back
-		times = slices.Sorted(slices.Values(times))
-	}
-	busiest, from := 0, 0
-	for i, t := range times {
-		for t-times[from] >= int64(time.Second) {
-			from++
-		}
-		busiest = max(busiest, i-from+1)
-	}
-	return busiest
 }
 
 // Reset forgets what was received, begins the quotas' counts and the arrival numbers of the faults again, and keeps

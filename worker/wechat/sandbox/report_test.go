@@ -112,19 +112,3 @@ func TestMessageName(t *testing.T) {
 		t.Error("a long value is kept as a name")
 	}
 }
-
-func TestBusiestSecond(t *testing.T) {
-	t.Parallel()
-	const second = int64(time.Second)
-	for want, times := range map[int][]int64{
-		0: nil,
-		1: {0, second, 2 * second},
-		2: {0, second - 1, 2*second - 1},
-		3: {3 * second / 2, second / 2, 0, second, second/2 + second - 1}, // not sorted
-		4: {5, 5, 5, 5, 5 + second},
-	} {
-		if got := busiestSecond(times); got != want {
-			t.Errorf("%v: %d, want %d", times, got, want)
-		}
-	}
-}
