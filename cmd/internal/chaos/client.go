@@ -23,10 +23,17 @@ type notification struct {
 	user      int
 	lane      tasks.Priority
 	onUnknown tasks.OnUnknown
+	// delayed ones have a sendAt, from when they are posted on.
+	delayed bool
+	sendAt  time.Time
 }
 
+// delay is how far ahead the time of a delayed notification is.
+const delay = 5 * time.Second
+
 // notifications makes n of them over all lanes. Every other one is dropped rather
-// than sent again when nobody knows, and some share their recipient with the one before.
+// than sent again when nobody knows, some share their recipient with the one before,
+// and some are to be sent later.
 func notifications(n int) []notification {
 	list := make([]notification, n)
 	for i := range list {
@@ -37,17 +44,22 @@ func notifications(n int) []notification {
 		if i%5 == 4 {
 			list[i].user = i - 1
 		}
+		list[i].delayed = i%7 == 3
 	}
 	return list
 }
 
 func (n notification) body() ([]byte, error) {
-	return json.Marshal(map[string]any{
+	fields := map[string]any{
 		"app": chaosApp, "kind": "subscribe", "id": n.id, "template_id": "CHAOS_TEMPLATE",
 		"to":       map[string]string{"openid": fmt.Sprintf("oChaos%022d", n.user)},
 		"data":     map[string]string{idKey: n.id, "thing2": "咖啡豆 500g"},
 		"priority": n.lane, "on_unknown": n.onUnknown,
-	})
+	}
+	if n.delayed {
+		fields["send_at"] = n.sendAt
+	}
+	return json.Marshal(fields)
 }
 
 // client posts to the gateway, again and again until it has an answer.
@@ -90,6 +102,9 @@ func (c *client) load(ctx context.Context, list []notification, over time.Durati
 
 // insist posts until the gateway has it. The id makes that safe.
 func (c *client) insist(ctx context.Context, n notification) error {
+	if n.delayed {
+		n.sendAt = time.Now().Add(delay).Truncate(time.Second)
+	}
 	body, err := n.body()
 	if err != nil {
 		return err

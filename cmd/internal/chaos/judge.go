@@ -20,6 +20,8 @@ type fate struct {
 	record    *ledger.Record // nil: the ledger knows nothing
 	accepted  int64          // how often the sandbox accepted it
 	forgot    gap
+	// early: it arrived at the sandbox before its send_at.
+	early bool
 }
 
 // verdict is what became of all.
@@ -32,8 +34,8 @@ type verdict struct {
 	repeats int
 	// forgotten counts those of which Redis had lost something.
 	forgotten int
-	// lost and doubled name those with which a promise was broken.
-	lost, doubled []string
+	// lost, doubled and early name those with which a promise was broken.
+	lost, doubled, early []string
 }
 
 // judgeFates compares what the ledger says with what the sandbox counted.
@@ -46,6 +48,9 @@ func judgeFates(fates []fate) verdict {
 		}
 		if f.forgot != (gap{}) {
 			v.forgotten++
+		}
+		if f.early {
+			v.early = append(v.early, f.id)
 		}
 		if why := f.lost(); why != "" {
 			v.lost = append(v.lost, f.id+": "+why)
@@ -115,7 +120,11 @@ func (w *world) judge(ctx context.Context) error {
 	}
 	fates := make([]fate, len(sent))
 	for i, n := range sent {
-		fates[i] = fate{n.id, n.onUnknown, records[n.id], w.report.AcceptedByID[n.id], w.forgot[n.id]}
+		arrived, came := w.report.ArrivalUnixNS[n.id]
+		fates[i] = fate{
+			id: n.id, onUnknown: n.onUnknown, record: records[n.id], accepted: w.report.AcceptedByID[n.id],
+			forgot: w.forgot[n.id], early: came && n.delayed && arrived < n.sendAt.UnixNano(),
+		}
 	}
 	w.verdict = judgeFates(fates)
 	for _, complaint := range w.result().faults(w.plan) {
@@ -142,6 +151,7 @@ func (r result) faults(p plan) []string {
 	complain(r.enqueued != p.n, "%d of %d notifications were enqueued", r.enqueued, p.n)
 	complain(len(r.lost) > 0, "%d lost: %s", len(r.lost), some(r.lost))
 	complain(len(r.doubled) > 0, "%d doubled: %s", len(r.doubled), some(r.doubled))
+	complain(len(r.early) > 0, "%d sent before their time: %s", len(r.early), some(r.early))
 	complain(r.forgotten > 0 && !r.mayForget, "Redis forgot something of %d notifications, and should not have", r.forgotten)
 	complain(!r.rateKept(), "%d sends arrived within a second, at most %d were allowed", r.busiest, r.rate)
 	complain(r.killed < p.of(r.kills), "only %d processes were killed, want %d", r.killed, p.of(r.kills))

@@ -88,6 +88,7 @@ func TestEveryFigureCanFailARow(t *testing.T) {
 	for want, forge := range map[string]func(*result){
 		"1 lost":         func(r *result) { r.lost = []string{"drop-1: nothing is recorded"} },
 		"1 doubled":      func(r *result) { r.doubled = []string{"drop-1: accepted 2 times"} },
+		"their time":     func(r *result) { r.early = []string{"drop-1"} },
 		"were enqueued":  func(r *result) { r.enqueued-- },
 		"Redis forgot":   func(r *result) { r.forgotten = 1 },
 		"within a secon": func(r *result) { r.busiest = 106 },
@@ -148,6 +149,13 @@ func TestPlannedTotals(t *testing.T) {
 			t.Errorf("row %s is incomplete, or there are two of it", r.number)
 		}
 		numbers = append(numbers, r.number)
+	}
+}
+
+func TestEarly(t *testing.T) {
+	t.Parallel()
+	if v := judgeFates([]fate{{id: "a", early: true}, {id: "b"}}); len(v.early) != 1 || v.early[0] != "a" {
+		t.Errorf("early are %q, want a", v.early)
 	}
 }
 

@@ -94,11 +94,17 @@ func killAtRandom(ctx context.Context, w *world) error {
 	})
 }
 
+// rollFirst ends and starts the first worker again and again: each start looks for
+// tasks whose leases are over, by its own clock.
+func rollFirst(ctx context.Context, w *world) error { return w.roll(ctx, w.workers[:1]) }
+
 // rollAll ends and starts one worker after the other, as a deployment does.
-func rollAll(ctx context.Context, w *world) error {
+func rollAll(ctx context.Context, w *world) error { return w.roll(ctx, w.workers) }
+
+func (w *world) roll(ctx context.Context, workers []*member) error {
 	i := 0
 	return w.whileLoading(ctx, func(ctx context.Context) error {
-		m := w.workers[i%len(w.workers)]
+		m := workers[i%len(workers)]
 		i++
 		if err := m.roll(ctx); err != nil {
 			return err

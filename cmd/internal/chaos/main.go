@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/wxnotify/wxnotify/cmd/internal/boot"
@@ -36,6 +37,7 @@ type options struct {
 }
 
 func main() {
+	redis.SetLogger(quiet{}) // Redis is away on purpose
 	ctx, stop := boot.SignalContext(context.Background())
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -47,6 +49,12 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// quiet drops what go-redis has to say.
+type quiet struct{}
+
+// Printf does nothing.
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // errUsage says that the flags were wrong; the flag set has said how.
 var errUsage = errors.New("chaos: wrong usage")

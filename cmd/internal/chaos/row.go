@@ -30,6 +30,9 @@ type row struct {
 	env func(i int) []string
 	// rate is the sends per second of all workers, 0 for no limit.
 	rate int
+	// hurry is how many times faster than planned the notifications come in, so that
+	// they have to wait; 1 if it is zero.
+	hurry int
 	// proxied puts a proxy between the workers and one side.
 	proxied side
 	// trouble is made while notifications come in, or a little longer. It puts right
@@ -136,7 +139,7 @@ func (w *world) loadAndTrouble(ctx context.Context) error {
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(w.loaded)
-		return w.client.load(gctx, notifications(w.plan.n), w.plan.load)
+		return w.client.load(gctx, notifications(w.plan.n), w.plan.load/time.Duration(max(w.row.hurry, 1)))
 	})
 	group.Go(func() error {
 		if err := w.awaitArrivals(gctx, 1); err != nil {

@@ -71,13 +71,15 @@ func otherRows() []row {
 			trouble: rotateToken, otherFaults: 20, check: nothingUnknown},
 		{number: "15", what: "5 % each of 502, -1, lost answers, 43108", short: true, latency: brief,
 			trouble: misbehave, otherFaults: 120},
-		{number: "16", what: "clocks 10 minutes apart", binary: skewed, env: fiveMinutesWrong, latency: brief,
-			trouble: wait, check: nothingUnknown},
+		{number: "16", what: "clocks 10 minutes apart, SIGTERM", binary: skewed, env: fiveMinutesWrong, latency: time.Second,
+			trouble: rollFirst, otherFaults: 6, check: nothingUnknown},
 		{number: "17", what: "three schedules at once, SIGTERM", workers: 3, env: everyMinute, latency: brief,
 			trouble: rollAll, otherFaults: 6, check: eachJobRanOnce},
 		{number: "18", what: "SIGTERM rolling through the workers", short: true, workers: 3, latency: time.Second,
 			trouble: rollAll, otherFaults: 6, check: nothingUnknown},
 		{number: "19", what: "SIGSTOP past the lease, SIGCONT", workers: 4, latency: 2 * time.Second,
 			trouble: freeze, otherFaults: 2},
+		{number: "20", what: "the rate, under kill -9", short: true, workers: 3, latency: brief, rate: 30, hurry: 4,
+			trouble: killAtRandom, kills: 24},
 	}
 }
