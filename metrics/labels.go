@@ -21,6 +21,7 @@ const (
 	EnqueueDuplicate   = "duplicate"   // the same id with the same content was there already
 	EnqueueConflict    = "conflict"    // the same id with other content was there already
 	EnqueueInvalid     = "invalid"     // refused by validation
+	EnqueueBusy        = "busy"        // Redis or the app's queue is full
 	EnqueueUnavailable = "unavailable" // Redis did not take it in time
 	EnqueueFailed      = "failed"      // any other reason
 )
@@ -139,7 +140,7 @@ type vocabularies struct {
 
 // init fills in the values that this package fixes.
 func (k *vocabularies) init() {
-	k.enqueueResults.add(EnqueueAccepted, EnqueueDuplicate, EnqueueConflict, EnqueueInvalid, EnqueueUnavailable, EnqueueFailed)
+	k.enqueueResults.add(EnqueueAccepted, EnqueueDuplicate, EnqueueConflict, EnqueueInvalid, EnqueueBusy, EnqueueUnavailable, EnqueueFailed)
 	k.setAsideReasons.add(SetAsideGarbage, SetAsideForeign, SetAsideNewer, SetAsideIDConflict)
 }
 

@@ -27,6 +27,7 @@ func TestZeroFromTheStart(t *testing.T) {
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="conflict"}`,
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="invalid"}`,
 		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="unavailable"}`,
+		`wxnotify_enqueued_total{app="wx2",kind="subscribe",result="busy"}`,
 		`wxnotify_gateway_requests_total{code="503",route="POST /v1/notifications"}`,
 		`wxnotify_gateway_request_duration_seconds{route="POST /v1/notifications"}`,
 		`wxnotify_receipts_total{app="wx2",result="delivered"}`,
@@ -57,6 +58,7 @@ func TestZeroFromTheStart(t *testing.T) {
 	// 0 would say that the token expired, and the job last ran, in 1970.
 	p.lacks(t, "wxnotify_token_expires_timestamp_seconds")
 	p.lacks(t, "wxnotify_job_last_success_timestamp_seconds")
+	p.lacks(t, "wxnotify_quota_remaining") // 0 would say that it is used up
 }
 
 // Parts of a process announce what each knows; the combinations are complete.
@@ -119,6 +121,7 @@ func recordStrange(m *Metrics, s string, n int) {
 	m.TokenRefresh(s, s, s)
 	m.TokenExpires(s, time.Now())
 	m.JobSucceeded(s, time.Now())
+	m.QuotaRemaining(s, s, int64(n))
 	m.Enqueued(s, s, s)
 	m.GatewayRequest(s, 1000+n, time.Second)
 	m.Receipt(s, s)

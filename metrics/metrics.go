@@ -48,6 +48,7 @@ type Metrics struct {
 	tokenRefreshes *prometheus.CounterVec
 	tokenExpires   *prometheus.GaugeVec
 	jobLastSuccess *prometheus.GaugeVec
+	quotaRemaining *prometheus.GaugeVec
 
 	enqueued        *prometheus.CounterVec
 	gatewayRequests *prometheus.CounterVec
@@ -82,6 +83,7 @@ func New(info Info) *Metrics {
 	m.defineSending(b)
 	m.defineGateway(b)
 	m.defineConsent(b)
+	m.defineQuota(b)
 	m.defineHealth(b)
 	return m
 }

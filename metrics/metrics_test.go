@@ -41,6 +41,7 @@ var contract = []string{
 	"wxnotify_purged_total{record} counter",
 	"wxnotify_queue_collector_errors_total{} counter",
 	"wxnotify_queue_wait_seconds{app,lane} histogram",
+	"wxnotify_quota_remaining{api,app} gauge",
 	"wxnotify_receipts_total{app,result} counter",
 	"wxnotify_redis_up{} gauge",
 	"wxnotify_settle_retries_total{} counter",
@@ -77,6 +78,8 @@ func recordAll(m *Metrics) {
 	m.LimiterWait("wx1", time.Millisecond)
 	m.Paused("wx1", "app", 1)
 	m.JobSucceeded("token", time.Unix(1_700_000_000, 0))
+	m.QuotaUnknown("wx1", "subscribe/send")
+	m.QuotaRemaining("wx1", "subscribe/send", 9_000_000)
 	m.Enqueued("wx1", "subscribe", EnqueueDuplicate)
 	m.GatewayRequest("POST /v1/notifications", 202, time.Millisecond)
 	m.Receipt("wx1", ReceiptUndelivered)
@@ -153,6 +156,7 @@ func TestRecordedValues(t *testing.T) {
 	p.want(t, `wxnotify_token_refreshes_total{app="wx1",cause="schedule",result="ok"}`, 1)
 	p.want(t, `wxnotify_token_expires_timestamp_seconds{app="wx1"}`, 1_700_000_000.5)
 	p.want(t, `wxnotify_job_last_success_timestamp_seconds{job="token"}`, 1_700_000_000)
+	p.want(t, `wxnotify_quota_remaining{api="subscribe/send",app="wx1"}`, 9_000_000)
 	p.want(t, `wxnotify_enqueued_total{app="wx1",kind="subscribe",result="duplicate"}`, 1)
 	p.want(t, `wxnotify_gateway_requests_total{code="202",route="POST /v1/notifications"}`, 1)
 	p.want(t, `wxnotify_gateway_request_duration_seconds{route="POST /v1/notifications"}`, 1)
@@ -175,7 +179,11 @@ func TestGaugesGoBack(t *testing.T) {
 	m := full(t)
 	m.RedisUp(false)
 	m.TokenExpires("wx1", time.Time{})
+	m.QuotaRemaining("wx2", "subscribe/send", 0)
+	m.QuotaUnknown("wx1", "subscribe/send")
 	p := scrape(t, m)
+	p.want(t, `wxnotify_quota_remaining{api="subscribe/send",app="wx2"}`, 0)
+	p.lacks(t, `wxnotify_quota_remaining{api="subscribe/send",app="wx1"}`)
 	p.want(t, `wxnotify_redis_up{}`, 0)
 	p.want(t, `wxnotify_token_expires_timestamp_seconds{app="wx1"}`, 0)
 }

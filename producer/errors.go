@@ -27,6 +27,12 @@ var (
 	// has said anything yet. Nothing was stored. Remedy: start a worker, then repeat
 	// the report with the same id.
 	ErrNoWorker = errors.New("producer: no worker has announced itself yet, so nobody can tell whether reports count; start one and repeat the report")
+	// ErrBusy: there is no room for more, for the reason it wraps: tasks.ErrMemoryFull,
+	// Redis is near its maxmemory, or tasks.ErrQueueFull, as many notifications of the
+	// app wait as may. Nothing was stored. Once Redis is at its maxmemory every call that
+	// writes may answer so. Remedy: repeat the request some seconds later;
+	// if it stays so, see that workers run, or make more room.
+	ErrBusy = errors.New("producer: busy, nothing was stored; repeat the request later, with the same id if it has one")
 	// ErrUnavailable: Redis did not answer in time, or refused. Nobody can tell
 	// whether the request took effect; repeating it with the same id is safe.
 	ErrUnavailable = errors.New("producer: redis is not available; repeat the request unchanged, with the same id if it has one")
@@ -47,8 +53,14 @@ func (e *NotCancelableError) Error() string {
 }
 
 // unavailable marks a failure of Redis. What the caller's own context ended
-// stays what it is, and what cannot be read is another matter.
+// stays what it is, and what cannot be read or has no room is another matter.
 func unavailable(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, tasks.ErrMemoryFull), errors.Is(err, tasks.ErrQueueFull):
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case tasks.OutOfMemory(err): // a script is refused before it writes anything
+		return fmt.Errorf("%w: %w: %w", ErrBusy, tasks.ErrMemoryFull, err)
+	}
 	for _, unreadable := range []error{ledger.ErrNewer, tasks.ErrNewer, tasks.ErrGarbage, tasks.ErrForeign} {
 		if errors.Is(err, unreadable) {
 			return fmt.Errorf("%w: %w", ErrUnreadable, err)

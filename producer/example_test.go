@@ -28,7 +28,7 @@ func Example() {
 		NotAfter:   time.Now().Add(24 * time.Hour),
 	})
 	switch {
-	case errors.Is(err, producer.ErrUnavailable):
+	case errors.Is(err, producer.ErrUnavailable), errors.Is(err, producer.ErrBusy):
 		log.Print("try again later with the same id")
 	case err != nil:
 		log.Fatal(err)

@@ -65,7 +65,7 @@ type SubscriptionGrant struct {
 
 // GrantFormID stores a form id, for the user's next notifications of kind template.
 // It may be repeated. Errors: *ValidationError, also for one that has expired,
-// ErrUnknownApp, ErrUnavailable, or ctx's.
+// ErrUnknownApp, ErrBusy, ErrUnavailable, or ctx's.
 func (c *Client) GrantFormID(ctx context.Context, f FormID) (FormIDGrant, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -75,6 +75,9 @@ func (c *Client) GrantFormID(ctx context.Context, f FormID) (FormIDGrant, error)
 	}
 	if err := c.serves(ctx, f.App); err != nil {
 		return FormIDGrant{}, err
+	}
+	if err := c.room.ForConsent(ctx); err != nil {
+		return FormIDGrant{}, unavailable(ctx, err)
 	}
 	expires := f.submitted(now).Add(ledger.FormIDLife)
 	result, err := c.ledger.GrantFormID(ctx, ledger.FormID{
@@ -94,7 +97,7 @@ func (c *Client) GrantFormID(ctx context.Context, f FormID) (FormIDGrant, error)
 // GrantSubscription counts what a user answered, if the app goes by such reports
 // (WXNOTIFY_APP_…_CONSENT_SOURCE is report); otherwise the answer says so, and
 // that is no error. It may be repeated. Errors: *ValidationError, ErrUnknownApp,
-// ErrNoWorker, ErrUnavailable, or ctx's.
+// ErrNoWorker, ErrBusy, ErrUnavailable, or ctx's.
 func (c *Client) GrantSubscription(ctx context.Context, s Subscription) (SubscriptionGrant, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -171,6 +174,9 @@ func (c *Client) EraseUser(ctx context.Context, app, openID string) error {
 func (c *Client) grant(ctx context.Context, a ledger.Answers) (SubscriptionGrant, error) {
 	if len(a.Answers) == 0 { // ban and filter alone: the user was never asked
 		return SubscriptionGrant{App: a.App, Counted: true}, nil
+	}
+	if err := c.room.ForConsent(ctx); err != nil {
+		return SubscriptionGrant{}, unavailable(ctx, err)
 	}
 	g, err := c.ledger.Grant(ctx, a)
 	if err != nil {

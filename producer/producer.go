@@ -35,6 +35,7 @@ type Client struct {
 	ledger *ledger.Ledger
 	served *tasks.Served
 	pauses *ledger.Pauses
+	room   *tasks.Room
 	// types looks up an app's templates by id; nil: every template's type is unknown.
 	types func(ctx context.Context, app string) map[string]tasks.TemplateType
 }
@@ -45,6 +46,7 @@ type Option func(*settings)
 type settings struct {
 	namespace tasks.Namespace
 	poolSize  int
+	maxQueued int
 }
 
 // WithNamespace sets the namespace, WXNOTIFY_NAMESPACE of the workers. Default: none.
@@ -55,6 +57,13 @@ func WithNamespace(ns string) Option {
 // WithPoolSize bounds the connections to Redis. Default: ten per CPU.
 func WithPoolSize(n int) Option {
 	return func(s *settings) { s.poolSize = n }
+}
+
+// WithMaxQueued lets at most about n notifications of one app wait; beyond that Send
+// answers ErrBusy. It counts what all producers enqueued, and looks at it once a
+// second or more often. Default 0: Redis's memory alone is the limit.
+func WithMaxQueued(n int) Option {
+	return func(s *settings) { s.maxQueued = n }
 }
 
 // New returns a client for a redis://, rediss://, redis-sentinel:// or
@@ -72,12 +81,14 @@ func New(redisURL string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("producer: %w", err)
 	}
+	queues := tasks.NewClient(rdb, s.namespace)
 	return &Client{
 		rdb:    rdb,
-		tasks:  tasks.NewClient(rdb, s.namespace),
+		tasks:  queues,
 		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
 		served: tasks.NewServed(rdb, s.namespace),
 		pauses: ledger.NewPauses(rdb, s.namespace),
+		room:   tasks.NewRoom(queues, s.maxQueued),
 		types:  typesFrom(catalogue.New(rdb, s.namespace)),
 	}, nil
 }

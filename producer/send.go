@@ -24,7 +24,8 @@ type Receipt struct {
 }
 
 // Send stores a notification for the workers to send. It answers within 2 s.
-// Errors: *ValidationError, ErrUnknownApp, ErrConflict, ErrUnavailable, or ctx's.
+// Errors: *ValidationError, ErrUnknownApp, ErrConflict, ErrBusy, ErrUnavailable, or
+// ctx's. An id that is known is answered also while there is no room for more.
 func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -104,6 +105,9 @@ func (c *Client) queuedEarlier(ctx context.Context, e tasks.Envelope) (Receipt, 
 }
 
 func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Receipt, error) {
+	if err := c.room.ForNotification(ctx, e); err != nil {
+		return Receipt{}, unavailable(ctx, err)
+	}
 	err := c.tasks.Enqueue(ctx, e)
 	switch {
 	case err == nil && given:

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
 func BenchmarkDecode(b *testing.B) {
@@ -25,5 +26,25 @@ func BenchmarkValidate(b *testing.B) {
 		if err := n.Validate(now); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// What a send pays for knowing that there is room: no round trip but once a second.
+func BenchmarkRoom(b *testing.B) {
+	c := tasks.NewClient(taskstest.StartRedis(b, "--maxmemory", "1000gb").Client(b), "")
+	e := sealed(b, c, "a")
+	for name, maxQueued := range map[string]int{"memory": 0, "memory and queues": 1 << 30} {
+		b.Run(name, func(b *testing.B) {
+			room := tasks.NewRoom(c, maxQueued)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := room.ForNotification(b.Context(), e); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -91,24 +91,39 @@ func (c *Client) EnqueueEvent(ctx context.Context, e Event) error {
 
 // EventsLag is how long the oldest push about an app's users has waited for a
 // worker, by this process's clock; 0 if none waits. asynq's Inspector would count
-// memory as well, and fail before the first push.
+// memory as well, and fail before the first push. While workers take one after the
+// other so fast that none can be looked at, it fails, too.
 func (c *Client) EventsLag(ctx context.Context, app string) (time.Duration, error) {
-	queue := c.ns.EventsQueue(app)
+	for range lagTries {
+		lag, taken, err := c.eventsLag(ctx, c.ns.EventsQueue(app))
+		if err != nil {
+			return 0, fmt.Errorf("tasks: look up events: %w", err)
+		}
+		if !taken {
+			return lag, nil
+		}
+	}
+	return 0, errors.New("tasks: look up events: they are taken too fast")
+}
+
+// lagTries is how often an event is looked for that no worker takes meanwhile.
+const lagTries = 10
+
+// eventsLag looks once. taken: the oldest event was taken between the two questions,
+// which says nothing about the next.
+func (c *Client) eventsLag(ctx context.Context, queue string) (lag time.Duration, taken bool, err error) {
 	id, err := c.rdb.LIndex(ctx, pendingKey(queue), -1).Result()
 	if errors.Is(err, redis.Nil) {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("tasks: look up events: %w", err)
+		return 0, false, err
 	}
 	since, err := c.rdb.HGet(ctx, taskKey(queue, id), "pending_since").Int64()
-	if errors.Is(err, redis.Nil) { // taken in between
-		return 0, nil
+	if errors.Is(err, redis.Nil) {
+		return 0, true, nil
 	}
-	if err != nil {
-		return 0, fmt.Errorf("tasks: look up events: %w", err)
-	}
-	return time.Since(time.Unix(0, since)), nil
+	return time.Since(time.Unix(0, since)), false, err
 }
 
 // EventsActive lists the pushes about an app's users that workers have in hand, by the

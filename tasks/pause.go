@@ -8,10 +8,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// pausedKey is where asynq notes that a queue is paused, and since when; retryKey is
-// the set of tasks that wait for another attempt.
+// pausedKey is where asynq notes that a queue is paused, and since when.
 func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
-func retryKey(queue string) string  { return "asynq:{" + queue + "}:retry" }
 
 // PausedLanes lists the lanes of an app whose queue is paused, by whomever.
 func (c *Client) PausedLanes(ctx context.Context, app string) ([]Priority, error) {

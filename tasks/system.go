@@ -21,10 +21,14 @@ const (
 	JobPurge = "purge"
 	// JobErase deletes the records of users who were erased, of all apps.
 	JobErase = "erase"
+	// JobReadQuota asks WeChat how much of one app's quotas is left.
+	JobReadQuota = "quota-read"
 )
 
 // Jobs lists the scheduled jobs.
-func Jobs() []string { return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase} }
+func Jobs() []string {
+	return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase, JobReadQuota}
+}
 
 const jobTypePrefix = "wxnotify-job:"
 
@@ -54,9 +58,10 @@ func (j JobTask) timeout() time.Duration {
 }
 
 // maxRetry is how often a run that failed is repeated. What the next token renewal
-// does soon is not worth it; an erasure has no other run, and a purge none for a day.
+// or reading of a quota does soon is not worth it; an erasure has no other run, and a
+// purge none for a day.
 func (j JobTask) maxRetry() int {
-	if j.Job == JobRefreshToken {
+	if j.Job == JobRefreshToken || j.Job == JobReadQuota {
 		return 3
 	}
 	return noRetryLimit

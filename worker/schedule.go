@@ -32,7 +32,9 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
 	wg.Go(func() { w.gate.watch(ctx) })
 	wg.Go(func() { every(ctx, tokenLookEvery, w.retryTokens) })
-	wg.Go(func() { w.scheduleTokens(ctx) })
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobRefreshToken, w.cfg.TokenRefreshEvery) })
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobReadQuota, readQuotaEvery) })
+	wg.Go(func() { every(ctx, showQuotaEvery, w.showQuotas) })
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
@@ -61,18 +63,18 @@ func (w *Worker) announce(ctx context.Context) {
 	}
 }
 
-// scheduleTokens enqueues one renewal per app and slot of TokenRefreshEvery. All
-// workers compute the same slots, so the task id lets one of them in. A slot that
-// was missed while no worker ran is caught up by the first one that starts.
-func (w *Worker) scheduleTokens(ctx context.Context) {
+// scheduleEach enqueues one run of a job per app and slot. All workers compute the
+// same slots, so the task id lets one of them in. A slot that was missed while no
+// worker ran is caught up by the first one that starts.
+func (w *Worker) scheduleEach(ctx context.Context, job string, period time.Duration) {
 	done := make(map[string]int64)
 	every(ctx, scheduleEvery, func(ctx context.Context) {
-		slot := time.Now().Truncate(w.cfg.TokenRefreshEvery).UnixMilli()
+		slot := time.Now().Truncate(period).UnixMilli()
 		for _, app := range w.cfg.Apps {
 			if done[app.AppID] == slot {
 				continue
 			}
-			if w.enqueueJob(ctx, tasks.JobTask{Job: tasks.JobRefreshToken, App: app.AppID, Slot: slot}) {
+			if w.enqueueJob(ctx, tasks.JobTask{Job: job, App: app.AppID, Slot: slot}) {
 				done[app.AppID] = slot
 			}
 		}

@@ -102,6 +102,7 @@ type Worker struct {
 	tasks     *tasks.Client
 	served    *tasks.Served
 	catalogue *catalogue.Catalogue
+	quotas    *tasks.Quotas
 	// missing holds the apps with templates that the catalogue does not know.
 	missing *marks
 	// endLife ends what is still trying to record an outcome.
@@ -126,6 +127,7 @@ func New(cfg Config) (*Worker, error) {
 		tasks:     tasks.NewClient(cfg.Redis, cfg.Namespace),
 		served:    tasks.NewServed(cfg.Redis, cfg.Namespace),
 		catalogue: catalogue.New(cfg.Redis, cfg.Namespace),
+		quotas:    tasks.NewQuotas(cfg.Redis, cfg.Namespace),
 		missing:   newMarks(),
 		endLife:   endLife,
 		crew:      newCrew(),
@@ -232,6 +234,7 @@ func (w *Worker) addSystem() {
 			tasks.JobReadTemplates: w.readTemplates,
 			tasks.JobPurge:         w.purge,
 			tasks.JobErase:         w.erase,
+			tasks.JobReadQuota:     w.readQuota,
 		},
 		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
 		metrics: w.cfg.Metrics,

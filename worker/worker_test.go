@@ -18,6 +18,7 @@ import (
 	"github.com/robfig/cron/v3"
 	"go.uber.org/goleak"
 
+	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
@@ -50,6 +51,7 @@ type bundle struct {
 	horizon time.Duration
 	consent tasks.ConsentPolicy
 	grace   time.Duration
+	metrics *metrics.Metrics
 }
 
 // setup starts everything but the worker.
@@ -101,8 +103,8 @@ func (b *bundle) start() (stop func()) {
 	}
 	w, err := worker.New(worker.Config{
 		Redis: rdb, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{Batch: true, Grace: b.grace}),
-		Apps:   []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent}},
-		Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
+		Apps:    []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent}},
+		Metrics: b.metrics, Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
 		RetryHorizon: b.horizon, TokenRefreshEvery: time.Hour,
 		DeadRetention: 30 * 24 * time.Hour, Purge: cron.Every(24 * time.Hour), Timezone: time.UTC,
 	})

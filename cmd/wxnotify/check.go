@@ -102,7 +102,9 @@ func checkLive(ctx context.Context, p *program, c *config.Config, r *report) {
 		return
 	}
 	checkRedis(ctx, rdb, r)
+	checkQueued(ctx, rdb, c, r)
 	checkTokens(ctx, p, c, r)
+	checkQuotas(ctx, rdb, c, r)
 	checkWorkers(c, asynq.NewInspectorFromRedisClient(rdb), r)
 	checkQueues(c, asynq.NewInspectorFromRedisClient(rdb), r)
 }
@@ -121,7 +123,7 @@ func checkRedis(ctx context.Context, rdb redis.UniversalClient, r *report) {
 	} else {
 		r.add(levelFail, "redis eviction", "maxmemory-policy is %s: Redis may throw queued notifications away; set noeviction", policy)
 	}
-	checkMemory(info, r)
+	checkMemory(ctx, rdb, r)
 }
 
 // checkVersion wants Redis 6.2, the first with GETEX.
@@ -152,22 +154,6 @@ func checkPersistence(ctx context.Context, rdb redis.UniversalClient, info map[s
 		r.add(levelFail, "redis persistence", "no append-only file, and the last snapshot failed")
 	default:
 		r.add(levelWarn, "redis persistence", "no append-only file: a restart loses what came after the last snapshot; set appendonly yes")
-	}
-}
-
-// fullAbove is the share of maxmemory above which a queue that grows is near its end.
-const fullAbove = 0.85
-
-func checkMemory(info map[string]string, r *report) {
-	used, _ := strconv.ParseFloat(info["used_memory"], 64) // absent in some managed Redis: zero
-	most, _ := strconv.ParseFloat(info["maxmemory"], 64)
-	switch {
-	case most == 0:
-		r.add(levelWarn, "redis memory", "maxmemory is not set: a full machine kills Redis instead of refusing; set it below the machine's memory")
-	case used > fullAbove*most:
-		r.add(levelFail, "redis memory", "%.0f %% of maxmemory is used: make room before nothing can be enqueued or acknowledged", 100*used/most)
-	default:
-		r.add(levelOK, "redis memory", "%.0f %% of maxmemory is used", 100*used/most)
 	}
 }
 

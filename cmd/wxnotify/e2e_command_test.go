@@ -18,7 +18,7 @@ func TestCommandsOfAnOperator(t *testing.T) {
 	t.Run("token", func(t *testing.T) { tokenCommands(t, w) })
 	t.Run("check", func(t *testing.T) {
 		command(t, w.env, "check").want(t, 0, "append-only file", "noeviction", "token of "+testApp, "1 running",
-			"warn", "consents of "+testApp, "WeChat has pushed nothing yet")
+			"warn", "consents of "+testApp, "WeChat has pushed nothing yet", "quota of "+testApp+" subscribe_send")
 		command(t, w.env.with(env{appVariable(testApp, "CREDITS"): "enforce"}), "check").want(t, 1, "FAIL", "nothing is sent")
 		command(t, w.env.with(env{appVariable(testApp, "CONSENT_SOURCE"): "report"}), "check").want(t, 0, "by what the front end reports")
 		var findings []struct{ Level, What, Detail string }

@@ -128,7 +128,7 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 		Concurrency: c.Concurrency, HTTPTimeout: c.HTTPTimeout, ShutdownTimeout: c.ShutdownTimeout,
 		RetryHorizon: c.RetryHorizon, TokenRefreshEvery: c.TokenRefreshEvery,
 		DeadRetention: c.DeadRetention, Purge: purge, Timezone: c.Timezone,
-		BulkShare: c.BulkShare,
+		BulkShare: c.BulkShare, QuotaResetHour: c.QuotaResetHour,
 	})
 	if err != nil {
 		return nil, p.abandon(err)
@@ -248,7 +248,8 @@ func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *
 
 // newProducer connects as another service would.
 func newProducer(c *config.Config) (*producer.Client, error) {
-	return producer.New(string(c.RedisURL), producer.WithNamespace(string(c.Namespace)), producer.WithPoolSize(redisPool))
+	return producer.New(string(c.RedisURL), producer.WithNamespace(string(c.Namespace)), producer.WithPoolSize(redisPool),
+		producer.WithMaxQueued(c.MaxQueued))
 }
 
 // closing ends with ctx and then closes what the parts after it used.

@@ -34,8 +34,8 @@ func (g *gateway) createBatch(x *exchange) reply {
 	if p != nil {
 		return p.reply()
 	}
-	if allUnavailable(results) {
-		return unavailable().reply()
+	if p := allUnavailable(results); p != nil {
+		return p.reply()
 	}
 	return answer(http.StatusOK, batchBody{results})
 }
@@ -119,13 +119,18 @@ func (g *gateway) batchResult(x *exchange, n producer.Notification, r producer.R
 	return batchResult{receipt: &stored}
 }
 
-// allUnavailable reports whether Redis took none of a batch. Then nothing else
-// is to be told, and a generic client understands a 503 better.
-func allUnavailable(results []batchResult) bool {
+// allUnavailable returns why Redis took none of a batch, nil if it took any. Then
+// nothing else is to be told, and a generic client understands a 503 better. Of
+// several reasons it is the one that leaves most open.
+func allUnavailable(results []batchResult) *problem {
+	reason := results[0].Error
 	for _, r := range results {
 		if r.Error == nil || r.Error.Status != http.StatusServiceUnavailable {
-			return false
+			return nil
+		}
+		if !r.Error.busy() {
+			reason = r.Error
 		}
 	}
-	return true
+	return reason
 }

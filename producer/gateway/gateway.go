@@ -48,7 +48,7 @@ type Config struct {
 	Observe func(route string, code int, d time.Duration)
 	// ObserveEnqueue is told of every notification offered: app and kind as far as
 	// they could be read (they may be nonsense), and accepted, duplicate, conflict,
-	// invalid, unavailable or failed. Default: nobody.
+	// invalid, busy, unavailable or failed. Default: nobody.
 	ObserveEnqueue func(app, kind, result string)
 	// ObserveGrant is told what became of a form id or of one template of a report:
 	// app, metrics.GrantFromFormID or GrantFromReport, and one of metrics.GrantResults.

@@ -391,6 +391,8 @@ func TestSenderErrors(t *testing.T) {
 		{producer.ErrUnknownApp, 422, "invalid"},
 		{producer.ErrConflict, 409, "conflict"},
 		{fmt.Errorf("%w: dial", producer.ErrUnavailable), 503, "unavailable"},
+		{fmt.Errorf("%w: %w", producer.ErrBusy, tasks.ErrMemoryFull), 503, "busy"},
+		{fmt.Errorf("%w: %w", producer.ErrBusy, tasks.ErrQueueFull), 503, "busy"},
 		{context.DeadlineExceeded, 503, "unavailable"},
 		{fmt.Errorf("producer: %w", context.Canceled), 503, "unavailable"},
 		{&tasks.ValidationError{Fields: []tasks.FieldError{{Field: "page", Detail: "no"}}}, 422, "invalid"},

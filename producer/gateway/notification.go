@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 
+	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
 )
@@ -64,6 +65,8 @@ func (g *gateway) count(n tasks.Notification, r receipt, p *problem) {
 		result = "conflict"
 	case p.Status < http.StatusInternalServerError:
 		result = "invalid"
+	case p.busy():
+		result = metrics.EnqueueBusy
 	case p.Status == http.StatusServiceUnavailable:
 		result = "unavailable"
 	default:

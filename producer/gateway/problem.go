@@ -10,10 +10,13 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
-// problem is an RFC 9457 problem. It has no type: title is the status's own
-// name then, as the RFC wants it. The detail tells the caller what to do, and
+// problem is an RFC 9457 problem. As a rule it has no type: title is the status's
+// own name then, as the RFC wants it. The detail tells the caller what to do, and
 // neither it nor the errors hold a value of the request.
 type problem struct {
+	// Type tells apart what callers may treat differently: typeRedisFull or
+	// typeQueueFull, else none.
+	Type   string             `json:"type,omitempty"`
 	Title  string             `json:"title"`
 	Status int                `json:"status"`
 	Detail string             `json:"detail"`
@@ -67,6 +70,27 @@ func noWorker() *problem {
 		with("Retry-After", "10")
 }
 
+// The types of the problems that end by themselves once workers have drained a queue.
+const (
+	typeRedisFull = "urn:wxnotify:problem:redis-full"
+	typeQueueFull = "urn:wxnotify:problem:queue-full"
+)
+
+// busy: unlike with a Redis that does not answer, it is certain that nothing was stored.
+func busy(err error) *problem {
+	p := newProblem(http.StatusServiceUnavailable,
+		"nothing was stored, because Redis is near its maxmemory: repeat it later; if it stays so, see that workers run, or give Redis more memory")
+	p.Type, p.Title = typeRedisFull, "Redis Is Full"
+	if errors.Is(err, tasks.ErrQueueFull) {
+		p.Type, p.Title = typeQueueFull, "Queue Is Full"
+		p.Detail = "nothing was stored, because as many notifications of this app wait as may: repeat it later; " +
+			"if it stays so, see that workers run, or raise WXNOTIFY_MAX_QUEUED"
+	}
+	return p.with("Retry-After", "5")
+}
+
+func (p *problem) busy() bool { return p.Type == typeRedisFull || p.Type == typeQueueFull }
+
 // failed turns an error of the Sender into an answer. app and id are those of the
 // notification it is about, if it is about one.
 func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
@@ -85,6 +109,8 @@ func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
 		return newProblem(http.StatusNotFound, "nothing is known about this id in this app: it was never sent, or it ended so long ago that it is forgotten")
 	case errors.Is(err, producer.ErrNoWorker):
 		return noWorker()
+	case errors.Is(err, producer.ErrBusy):
+		return busy(err)
 	case errors.Is(err, producer.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return unavailable()
 	}

@@ -57,13 +57,14 @@ const (
 	APITemplateSend  = "template_send"   // POST /cgi-bin/message/wxopen/template/send
 	APICodeToSession = "code_to_session" // GET /sns/jscode2session
 	APIGetTemplates  = "get_templates"   // GET /wxaapi/newtmpl/gettemplate
+	APIGetQuota      = "get_quota"       // POST /cgi-bin/openapi/quota/get
 )
 
 // APIs lists the short names of all calls.
 func APIs() []string {
 	return []string{
 		APIToken, APIStableToken, APISubscribeSend,
-		APITemplateSend, APICodeToSession, APIGetTemplates,
+		APITemplateSend, APICodeToSession, APIGetTemplates, APIGetQuota,
 	}
 }
 

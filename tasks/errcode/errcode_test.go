@@ -81,6 +81,8 @@ func TestLookupForTokenCalls(t *testing.T) {
 		{errcode.APITemplateSend, 45103, errcode.Misconfigured},
 		{errcode.APIGetTemplates, 40001, errcode.Token},
 		{errcode.APIGetTemplates, 45009, errcode.Exhausted},
+		{errcode.APIGetQuota, 40001, errcode.Token},
+		{errcode.APIGetQuota, 76022, errcode.Invalid},
 		{"a_later_call", 40001, errcode.Token},
 		{errcode.APIToken, 99999, errcode.Unlisted},
 	}
@@ -93,7 +95,7 @@ func TestLookupForTokenCalls(t *testing.T) {
 
 func TestAPIs(t *testing.T) {
 	t.Parallel()
-	want := []string{"token", "stable_token", "subscribe_send", "template_send", "code_to_session", "get_templates"}
+	want := []string{"token", "stable_token", "subscribe_send", "template_send", "code_to_session", "get_templates", "get_quota"}
 	if got := errcode.APIs(); !slices.Equal(got, want) {
 		t.Errorf("APIs() = %v, want %v", got, want)
 	}

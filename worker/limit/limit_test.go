@@ -88,7 +88,7 @@ func TestFourWorkersKeepTheRate(t *testing.T) {
 					o.open(ctx, d.limiter(t, Config{Rate: tc.rate}), hands, tc.admission, 10*ms)
 				}
 				o.all.Wait()
-				wantApart(t, d.loans)
+				wantApart(t, d.given())
 				settled := o.since(begin.Add(length / 3)) // with a slow Redis the first slots are lost
 				mean := float64(settled) / (length * 2 / 3).Seconds()
 				if mean < 0.95*tc.rate || mean > tc.rate {
@@ -97,7 +97,7 @@ func TestFourWorkersKeepTheRate(t *testing.T) {
 				if n := busiest(o.sent); float64(n) > max(tc.rate, 1) {
 					t.Errorf("%d in one second", n)
 				}
-				if calls := float64(d.calls) / float64(len(o.sent)); calls > tc.perSlot {
+				if calls := float64(d.asked()) / float64(len(o.sent)); calls > tc.perSlot {
 					t.Errorf("%.2f calls per send, want at most %.2f", calls, tc.perSlot)
 				}
 			})
@@ -251,7 +251,7 @@ func TestStale(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sleep(t.Context(), s.at.Sub(time.Now())+shortestGrace+time.Nanosecond)
+		sleep(t.Context(), time.Until(s.at)+shortestGrace+time.Nanosecond)
 		if s.Await(t.Context()) {
 			t.Error("a stale slot was used")
 		}
@@ -260,7 +260,7 @@ func TestStale(t *testing.T) {
 		if err != nil || !next.at.After(s.at) {
 			t.Errorf("the next has the stale slot: %v", err)
 		}
-		sleep(t.Context(), next.at.Sub(time.Now())+shortestGrace)
+		sleep(t.Context(), time.Until(next.at)+shortestGrace)
 		if !next.Await(t.Context()) {
 			t.Error("at the end of its grace a slot is good")
 		}
@@ -406,7 +406,7 @@ func TestRepeatedCommandOnlyLosesSlots(t *testing.T) {
 		defer cancel()
 		o.open(ctx, d.limiter(t, Config{Rate: 1000}), 100, 2*ms, 10*ms)
 		o.all.Wait()
-		wantApart(t, d.loans)
+		wantApart(t, d.given())
 		if n, most := len(o.sent), busiest(o.sent); n < 1300 || most > 1000 {
 			t.Errorf("%d in 3 s, %d in the busiest second", n, most)
 		}

@@ -97,6 +97,13 @@ func (d *lending) set(change func(*lending)) {
 	change(d)
 }
 
+// given is what was lent so far; a question may still be under way.
+func (d *lending) given() []lent {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.loans)
+}
+
 func (d *lending) asked() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -113,7 +120,7 @@ func (d *lending) limiter(t testing.TB, c Config) *Limiter {
 }
 
 // wantApart fails the test if two slots that were lent are closer than an
-// interval, and returns how many there are.
+// interval, and returns how many there are. It sorts the loans.
 func wantApart(t *testing.T, loans []lent) int {
 	t.Helper()
 	slices.SortFunc(loans, func(a, b lent) int { return int(a.start - b.start) })

@@ -24,6 +24,8 @@ type answer struct {
 	// nothing here needs it.
 	SessionKey presence        `json:"session_key"`
 	Data       json.RawMessage `json:"data"`
+	Quota      json.RawMessage `json:"quota"`
+	RateLimit  json.RawMessage `json:"rate_limit"`
 }
 
 // presence is whether a JSON member was there; its value is not kept.

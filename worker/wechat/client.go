@@ -1,7 +1,7 @@
 // Package wechat calls the WeChat Mini Program API: it asks for an access_token,
-// sends messages with one, reads the app's templates and exchanges login codes.
-// It keeps no token and no other state but its
-// connections; who shares and renews tokens is worker/token.
+// sends messages with one, reads the app's templates and quotas and exchanges login
+// codes. It keeps no token and no other state but its connections; who shares and
+// renews tokens is worker/token.
 //
 // Every failure is an *Error, which tells the class of the outcome and whether
 // the request was written. That last fact decides whether a message may have
@@ -75,6 +75,7 @@ type Client struct {
 	templateSendURL  *url.URL
 	codeToSessionURL *url.URL
 	templatesURL     *url.URL
+	quotaURL         *url.URL
 }
 
 // New makes a Client. An error names the field that is wrong, without its value.
@@ -95,10 +96,11 @@ func New(cfg Config) (*Client, error) {
 		postHeader:       http.Header{"User-Agent": {cfg.UserAgent}, "Content-Type": {"application/json"}},
 		tokenURL:         base.JoinPath("/cgi-bin/token"),
 		stableTokenURL:   base.JoinPath("/cgi-bin/stable_token"),
-		subscribeSendURL: base.JoinPath("/cgi-bin/message/subscribe/send"),
-		templateSendURL:  base.JoinPath("/cgi-bin/message/wxopen/template/send"),
+		subscribeSendURL: base.JoinPath(PathSubscribeSend),
+		templateSendURL:  base.JoinPath(PathTemplateSend),
 		codeToSessionURL: base.JoinPath("/sns/jscode2session"),
 		templatesURL:     base.JoinPath("/wxaapi/newtmpl/gettemplate"),
+		quotaURL:         base.JoinPath("/cgi-bin/openapi/quota/get"),
 	}, nil
 }
 

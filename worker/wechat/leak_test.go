@@ -53,6 +53,10 @@ var calls = []struct {
 		_, err := c.Templates(ctx, testToken)
 		return err
 	}},
+	{errcode.APIGetQuota, func(ctx context.Context, c *Client) error {
+		_, err := c.Quota(ctx, testToken, PathSubscribeSend)
+		return err
+	}},
 }
 
 // noAnswer is how long a call waits for an answer that never comes: long enough

@@ -93,7 +93,7 @@ func TestTemplatesRefusals(t *testing.T) {
 // The list may be large; no other answer may.
 func TestOnlyTemplatesMayBeLarge(t *testing.T) {
 	t.Parallel()
-	body := `{"errcode":0,"access_token":"t","expires_in":7200,"openid":"o1","data":[{"priTmplId":"T","content":"` +
+	body := `{"errcode":0,"access_token":"t","expires_in":7200,"openid":"o1","quota":{"daily_limit":1,"used":0,"remain":1},"data":[{"priTmplId":"T","content":"` +
 		strings.Repeat("x", maxTemplatesBody-200) + `"}]}`
 	c := answering(t, 200, body)
 	for _, call := range calls {

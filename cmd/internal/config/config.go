@@ -39,6 +39,8 @@ type Config struct {
 	DashboardPassword Secret
 	// DashboardPrometheusURL is where the dashboard reads its charts. Default none.
 	DashboardPrometheusURL string
+	// MaxQueued is how many notifications of one app may wait; 0: any number. Default 0.
+	MaxQueued int
 	// Concurrency is the number of handlers per app and lane. Default 64.
 	Concurrency int
 	// BulkShare is the most that the bulk lane gets of an app's rate while other lanes
@@ -59,6 +61,9 @@ type Config struct {
 	// PurgeCron is when expired records are removed, in Timezone: five fields of
 	// cron, for cron.ParseStandard. Default 0 0 * * *.
 	PurgeCron string
+	// QuotaResetHour is the hour in China, 0 to 23, at which WeChat's daily quotas
+	// begin anew. Default 0.
+	QuotaResetHour int
 	// Timezone is PurgeCron's. Default Asia/Shanghai.
 	Timezone *time.Location
 	// LogLevel is debug, info, warn or error. Default info.

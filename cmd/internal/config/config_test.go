@@ -78,9 +78,9 @@ func TestDefaultsAreTheContract(t *testing.T) {
 	}
 	got := fmt.Sprintln(c.RedisURL, c.Embedded, c.Namespace, len(c.Apps), c.WechatURL, c.GatewayAddr, c.CallbackAddr, len(c.GatewayKeys),
 		c.AdminAddr, c.SandboxAddr, c.DashboardAddr, c.DashboardUser, c.DashboardPassword, c.DashboardPrometheusURL,
-		c.Concurrency, c.HTTPTimeout, c.ShutdownTimeout, c.DedupeWindow, c.RetryHorizon, c.DeadRetention,
-		c.TokenRefreshEvery, c.PurgeCron, c.Timezone, c.LogLevel, c.LogFormat)
-	want := " false  0 https://api.weixin.qq.com :8080  0 :8081 127.0.0.1:8082 :8083    64 10s 30s 24h0m0s 24h0m0s 720h0m0s 1h30m0s 0 0 * * * Asia/Shanghai info text\n"
+		c.MaxQueued, c.Concurrency, c.HTTPTimeout, c.ShutdownTimeout, c.DedupeWindow, c.RetryHorizon, c.DeadRetention,
+		c.TokenRefreshEvery, c.PurgeCron, c.QuotaResetHour, c.Timezone, c.LogLevel, c.LogFormat)
+	want := " false  0 https://api.weixin.qq.com :8080  0 :8081 127.0.0.1:8082 :8083    0 64 10s 30s 24h0m0s 24h0m0s 720h0m0s 1h30m0s 0 0 * * * 0 Asia/Shanghai info text\n"
 	if got != want {
 		t.Errorf("defaults:\n got %s want %s", got, want)
 	}
@@ -92,11 +92,11 @@ func TestEverythingSet(t *testing.T) {
 		"APPS": appID + ", wxFEDCBA0987654321", appVar + "_SECRET": secret, appVar + "_TOKEN_MODE": "classic",
 		appVar + "_CALLBACK_TOKEN": token, appVar + "_CALLBACK_AES_KEY": aesKey, appVar + "_CREDITS": "enforce", appVar + "_CONSENT_SOURCE": "report",
 		"APP_WXFEDCBA0987654321_SECRET": secret + "2", "APP_WXFEDCBA0987654321_CALLBACK_TOKEN": "abc", "APP_WXFEDCBA0987654321_CREDITS": "off",
-		"CALLBACK_ADDR": ":8090", "PURGE_CRON": "*/30 3-5 1,15 JAN-DEC MON-FRI",
+		"CALLBACK_ADDR": ":8090", "PURGE_CRON": "*/30 3-5 1,15 JAN-DEC MON-FRI", "QUOTA_RESET_HOUR": "23",
 		"APP_WXFEDCBA0987654321_WECHAT_URL": "http://127.0.0.1:9/private/",
 		"WECHAT_URL":                        "https://proxy.internal/", "GATEWAY_ADDR": "127.0.0.1:0", "GATEWAY_KEYS": "shop:" + key + ",crm:" + key + "=2:",
 		"ADMIN_ADDR": "[::1]:9001", "SANDBOX_ADDR": "localhost:1", "DASHBOARD_ADDR": "0.0.0.0:80", "DASHBOARD_USER": "ops",
-		"DASHBOARD_PASSWORD": "pass word", "DASHBOARD_PROMETHEUS_URL": "http://prometheus:9090", "CONCURRENCY": "1",
+		"DASHBOARD_PASSWORD": "pass word", "DASHBOARD_PROMETHEUS_URL": "http://prometheus:9090", "CONCURRENCY": "1", "MAX_QUEUED": "1000000000",
 		"HTTP_TIMEOUT": "1500ms", "SHUTDOWN_TIMEOUT": "26s", "DEDUPE_WINDOW": "2d", "RETRY_HORIZON": "1d12h", "DEAD_RETENTION": "7d",
 		"TOKEN_REFRESH_EVERY": "115m", "TIMEZONE": "UTC", "LOG_LEVEL": "debug", "LOG_FORMAT": "json",
 	})
@@ -117,11 +117,17 @@ func TestEverythingSet(t *testing.T) {
 	if c.CallbackAddr != ":8090" || c.PurgeCron != "*/30 3-5 1,15 JAN-DEC MON-FRI" {
 		t.Errorf("callback at %s, purge at %s", c.CallbackAddr, c.PurgeCron)
 	}
+	if c.QuotaResetHour != 23 {
+		t.Errorf("quotas begin anew at %d", c.QuotaResetHour)
+	}
 	if len(c.GatewayKeys) != 2 || c.GatewayKeys[0].Name != "shop" || c.GatewayKeys[0].Key != key || c.GatewayKeys[1].Key != key+"=2:" {
 		t.Errorf("gateway keys: %+v", c.GatewayKeys)
 	}
 	if c.RetryHorizon != 36*time.Hour || c.DedupeWindow != 48*time.Hour || c.HTTPTimeout != 1500*time.Millisecond || c.Timezone != time.UTC {
 		t.Errorf("times: %v %v %v %v", c.RetryHorizon, c.DedupeWindow, c.HTTPTimeout, c.Timezone)
+	}
+	if c.MaxQueued != 1_000_000_000 {
+		t.Errorf("max queued: %d", c.MaxQueued)
 	}
 	secrets := strings.Join(c.Secrets(), " ")
 	for _, s := range []string{"p@ss-word", secret, secret + "2", key, "pass word", token, aesKey} {

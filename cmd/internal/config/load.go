@@ -44,6 +44,7 @@ func (l *loader) load() *Config {
 	c := &Config{
 		DashboardUser: s.DashboardUser,
 		WechatURL:     l.url("WECHAT_URL", s.WechatURL),
+		MaxQueued:     l.count("MAX_QUEUED", s.MaxQueued, 0, maxQueuedLimit),
 		Concurrency:   l.count("CONCURRENCY", s.Concurrency, 1, 1024),
 		BulkShare:     l.number("BULK_SHARE", s.BulkShare, 1),
 		PurgeCron:     l.cron("PURGE_CRON", s.PurgeCron),
@@ -51,6 +52,7 @@ func (l *loader) load() *Config {
 		LogLevel:      l.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error"),
 		LogFormat:     l.oneOf("LOG_FORMAT", s.LogFormat, "text", "json"),
 	}
+	c.QuotaResetHour = l.count("QUOTA_RESET_HOUR", s.QuotaResetHour, 0, 23)
 	l.redis(c, s)
 	l.namespace(c, s)
 	l.apps(c, s)
@@ -62,6 +64,9 @@ func (l *loader) load() *Config {
 	l.unknown(c)
 	return c
 }
+
+// maxQueuedLimit is more than any Redis holds.
+const maxQueuedLimit = 1_000_000_000
 
 // stayLocal keeps addresses that nobody chose on this machine.
 func (l *loader) stayLocal(s *spec) {

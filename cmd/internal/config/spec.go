@@ -33,6 +33,7 @@ type spec struct {
 	DashboardPassword      string `split_words:"true"`
 	DashboardPasswordFile  string `split_words:"true"`
 	DashboardPrometheusURL string `split_words:"true"`
+	MaxQueued              string `split_words:"true" default:"0"`
 	Concurrency            string `default:"64"`
 	BulkShare              string `split_words:"true" default:"0.2"`
 	HTTPTimeout            string `split_words:"true" default:"10s"`
@@ -42,6 +43,7 @@ type spec struct {
 	DeadRetention          string `split_words:"true" default:"30d"`
 	TokenRefreshEvery      string `split_words:"true" default:"90m"`
 	PurgeCron              string `split_words:"true" default:"0 0 * * *"`
+	QuotaResetHour         string `split_words:"true" default:"0"`
 	Timezone               string `default:"Asia/Shanghai"`
 	LogLevel               string `split_words:"true" default:"info"`
 	LogFormat              string `split_words:"true" default:"text"`

@@ -126,6 +126,10 @@ var meanings = map[string]meaning{
 		"The Prometheus that draws the dashboard's charts. Without it there are none.",
 		"为控制台图表提供数据的 Prometheus 地址；留空则没有图表。",
 	},
+	"MAX_QUEUED": {
+		"How many notifications of one app may wait, beyond which the gateway and `send` answer busy; `0`: any number. Of each app by itself, so that one app's flood stops no other.",
+		"单个小程序最多可有多少条通知排队等待；达到后 gateway 与 `send` 回答“忙”。`0` 表示不限。每个小程序分别计算，一个小程序的洪峰不会挡住其他小程序。",
+	},
 	"CONCURRENCY": {
 		"Handlers per app and lane, 1 to 1024.",
 		"每个小程序、每条优先级通道的并发处理数，1 到 1024。",
@@ -161,6 +165,10 @@ var meanings = map[string]meaning{
 	"PURGE_CRON": {
 		"When expired records are removed: minute, hour, day of month, month, day of week, in `WXNOTIFY_TIMEZONE`.",
 		"清理过期记录的时间：分、时、日、月、星期，按 `WXNOTIFY_TIMEZONE` 计算。",
+	},
+	"QUOTA_RESET_HOUR": {
+		"Hour of the day in China (UTC+8, whatever `WXNOTIFY_TIMEZONE` is), 0 to 23, at which WeChat's daily quotas begin anew.",
+		"微信每日额度重置的整点（0 到 23，始终按中国时间 UTC+8，与 `WXNOTIFY_TIMEZONE` 无关）。",
 	},
 	"TIMEZONE": {
 		"Time zone of `WXNOTIFY_PURGE_CRON`.",

@@ -58,6 +58,9 @@ var errmsgs = map[int]string{
 	45168: "content hits sensitive words",
 	47001: "data format error",
 	48001: "api unauthorized",
+	48006: "forbid to clear quota because of reaching the limit",
+	76021: "cgi_path not found, please check",
+	76022: "could not use this cgi_path,no permission",
 }
 
 // refusal is an error answer with the errmsg that belongs to its code.

@@ -28,6 +28,7 @@ type app struct {
 	receipts  Receipts
 	pushDice  *rand.PCG
 	flights   map[string]int // sends in flight by openid
+	clears    window         // of the quotas, by month
 	record    record
 }
 
@@ -66,6 +67,7 @@ func (s *Server) newApp(cfg App, number int) *app {
 func (a *app) restart() {
 	a.record = newRecord()
 	a.courier.restart()
+	a.clears = window{}
 	a.pushDice = newDice(a.seed, a.cfg.AppID, "push")
 	for api, c := range a.calls {
 		c.dice = newDice(a.seed, a.cfg.AppID, api)

@@ -97,6 +97,7 @@ func TestControlRefusesBadInput(t *testing.T) {
 		{"PUT", "faults", `{"calls":{"token":{"latency":20}}}`, 400, "a duration is text"},
 		{"PUT", "faults", `{"calls":{"token":{"latency":"20"}}}`, 400, "a duration is text"},
 		{"PUT", "faults", `{"calls":{"token":{"shares":{"lost":1}}}}`, 400, "calls.token.shares.lost: unknown fault"},
+		{"PUT", "faults", `{"quota_answers":{"send":{}}}`, 400, "quota_answers.send: must be JSON for a known call"},
 		{"PUT", "faults", `{"app":"wxnone"}`, 404, "unknown app: wxnone"},
 		{"POST", "tokens:kill", `{"mode":"x"}`, 400, "mode: must be"},
 		{"POST", "tokens:kill", `{"app":"wxnone"}`, 404, "unknown app"},
@@ -191,7 +192,7 @@ func TestHelpTellsTheTruth(t *testing.T) {
 		b.must(method, path, strings.Trim(body, "'"))
 		ran++
 	}
-	if ran != 15 {
+	if ran != 16 {
 		t.Errorf("%d examples ran", ran)
 	}
 }

@@ -1,7 +1,7 @@
 // Package sandbox is WeChat as a server: for tests, for `wxnotify dev`, for load and for other teams who want to see how
 // their side behaves when WeChat does not.
 //
-// It serves six of WeChat's calls:
+// It serves eight of WeChat's calls:
 //
 //	GET  /cgi-bin/token                        a token, classic
 //	POST /cgi-bin/stable_token                 a token, stable
@@ -9,6 +9,8 @@
 //	POST /cgi-bin/message/wxopen/template/send a template message, with a form id
 //	GET  /sns/jscode2session                   a login code for an openid
 //	GET  /wxaapi/newtmpl/gettemplate           the templates of the app
+//	POST /cgi-bin/openapi/quota/get            what is left of the quota of one call
+//	POST /cgi-bin/clear_quota                  the day's quotas begin again
 //
 // and a control API under /_sandbox/ (GET /_sandbox/ prints its help). It pushes events to a callback URL as WeChat does.
 // It misbehaves when told to, the same way for the same seed, and reports what it received.
@@ -27,6 +29,7 @@
 // subscription (43101), another send to this openid in flight (43108), sensitive words (45168), quotas (45011, 45009).
 // A template message: access_token, method, body, retired (45103), touser, template_id, page, form id (41028, 41029),
 // in flight, quotas. A login code: appid and secret as for a token, js_code (41008, 40029, 40163), user (40226), quotas.
+// The quota calls: access_token, method, body, quotas, then cgi_path (76022, 76021), or appid (40013) and ten times a month (48006).
 // Judging and recording are one step under the app's lock: a message counted as accepted is accepted whatever becomes of
 // the answer.
 //
@@ -66,6 +69,10 @@
 //     a body without data; 47003 for a key the template does not have.
 //   - Quotas are counted in calendar seconds and minutes, and in days that begin at midnight in China (UTC+8). A call that fails an
 //     earlier check is not counted, nor is the refused call itself. A per-second quota answers 45011 as the per-minute one.
+//   - quota/get answers 76022 for paths under /sns/ and 76021 for others it does not serve; a call without a daily limit has
+//     one of 30 000 000. It tells the limit per minute, or else per second, as rate_limit. Neither quota call has a limit
+//     of its own unless one is set, but for the clearing: ten times a calendar month of China.
+//   - clear_quota begins the day's counts again of all calls but those that hand out tokens.
 //   - A failed send consumes no credit, form id or login code.
 //   - A refusal in the dialog takes away the one-time credits earned before, as one in the message's menu does.
 //   - Each answer of a user has a CreateTime at least a second after the one before, unless a time is given.

@@ -72,6 +72,8 @@ type Faults struct {
 	Down Fault `json:"down,omitempty"`
 	// Calls are the faults of each API by name.
 	Calls map[string]CallFaults `json:"calls,omitempty"`
+	// QuotaAnswers are what get_quota answers as the quota of an API by name, in place of the truth: any JSON.
+	QuotaAnswers map[string]json.RawMessage `json:"quota_answers,omitempty"`
 	// Next are one-shot scripts. The calls of an API meet them in this order, before any share.
 	Next []Script `json:"next,omitempty"`
 }
@@ -130,6 +132,11 @@ func (f Faults) plan() (*faultPlan, error) {
 		}
 		p.portions[api] = cut
 	}
+	for _, api := range slices.Sorted(maps.Keys(f.QuotaAnswers)) {
+		if !slices.Contains(apis(), api) || !json.Valid(f.QuotaAnswers[api]) {
+			return nil, fmt.Errorf("sandbox: quota_answers.%s: must be JSON for a known call, known are %v", api, apis())
+		}
+	}
 	for i, script := range f.Next {
 		if err := script.validate(); err != nil {
 			return nil, fmt.Errorf("sandbox: next[%d].%w", i, err)
@@ -141,6 +148,7 @@ func (f Faults) plan() (*faultPlan, error) {
 // clone copies f, so that whoever holds the original may change it.
 func (f Faults) clone() Faults {
 	f.Next = slices.Clone(f.Next)
+	f.QuotaAnswers = maps.Clone(f.QuotaAnswers)
 	f.Calls = maps.Clone(f.Calls)
 	for api, c := range f.Calls {
 		c.Errcodes, c.Shares = maps.Clone(c.Errcodes), maps.Clone(c.Shares)

@@ -5,6 +5,7 @@ const help = `WeChat sandbox. Set your client's WeChat base URL to this server. 
 
   GET  /cgi-bin/token            POST /cgi-bin/stable_token            POST /cgi-bin/message/subscribe/send
   GET  /sns/jscode2session       GET  /wxaapi/newtmpl/gettemplate      POST /cgi-bin/message/wxopen/template/send
+  POST /cgi-bin/clear_quota      POST /cgi-bin/openapi/quota/get
 
 Control API: JSON in, JSON out, errors as {"error": "..."}. "app" may be left out where it says [app]: every app.
 
@@ -33,6 +34,7 @@ POST /_sandbox/apps              add an app
 Faults. A share is a part of all arrivals, from 0 to 1. Which arrivals meet it depends on the seed alone.
   not processed: drop, hang, unavailable (503 page), bad_gateway (502 page); "down" takes one of these for every call
   accepted, but the answer is lost: lost_cut, lost_hang, lost_bad_gateway, garbled, truncated, half_open
+  "quota_answers": what get_quota answers as the quota of a call, any JSON
 
 Examples
   curl -X POST localhost:8082/_sandbox/apps -d '{"app_id":"wx1","secret":"s","allow_any_openid":true,
@@ -42,6 +44,7 @@ Examples
   curl -X PUT localhost:8082/_sandbox/faults -d '{"next":[{"api":"token","errcode":40164,"count":3},
     {"api":"subscribe_send","do":"lost_hang"}]}'
   curl -X PUT localhost:8082/_sandbox/faults -d '{"down":"unavailable"}'
+  curl -X PUT localhost:8082/_sandbox/faults -d '{"quota_answers":{"subscribe_send":{"daily_limit":10,"used":5,"remain":-1}}}'
   curl -X PUT localhost:8082/_sandbox/faults -d '{}'
   curl -X PUT localhost:8082/_sandbox/users -d '{"app":"wx1","openid":"o1","template_id":"T","credits":2}'
   curl -X POST localhost:8082/_sandbox/users:answer -d '{"app":"wx1","openid":"o1","results":{"T":"accept"}}'

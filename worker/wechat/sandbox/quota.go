@@ -73,7 +73,7 @@ func (a *app) setQuotas(q Quotas) {
 	}
 }
 
-// window counts the calls of one calendar second, minute or day.
+// window counts the calls of one calendar second, minute, day or month.
 type window struct{ number, used int64 }
 
 // at moves the window on to the given one and returns what is used of it.

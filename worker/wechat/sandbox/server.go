@@ -19,11 +19,15 @@ const (
 	APITemplateSend  = "template_send"
 	APICodeToSession = "code_to_session"
 	APIGetTemplates  = "get_templates"
+	APIGetQuota      = "get_quota"
+	APIClearQuota    = "clear_quota"
 )
 
 // apis lists every call in the order the help names them.
 func apis() []string {
-	return []string{APIToken, APIStableToken, APISubscribeSend, APITemplateSend, APICodeToSession, APIGetTemplates}
+	return []string{
+		APIToken, APIStableToken, APISubscribeSend, APITemplateSend, APICodeToSession, APIGetTemplates, APIGetQuota, APIClearQuota,
+	}
 }
 
 // isSend tells whether a call sends a message to a user.
@@ -178,19 +182,23 @@ func (a App) validate() error {
 
 // ServeHTTP answers WeChat's calls and the control API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/cgi-bin/message/subscribe/send":
+	switch apiOf(r.URL.Path) {
+	case APISubscribeSend:
 		s.serveSend(w, r, APISubscribeSend, s.judgeSubscribe)
-	case "/cgi-bin/message/wxopen/template/send":
+	case APITemplateSend:
 		s.serveSend(w, r, APITemplateSend, s.judgeTemplate)
-	case "/cgi-bin/token":
+	case APIToken:
 		s.serveToken(w, r)
-	case "/cgi-bin/stable_token":
+	case APIStableToken:
 		s.serveStableToken(w, r)
-	case "/sns/jscode2session":
+	case APICodeToSession:
 		s.serveCodeToSession(w, r)
-	case "/wxaapi/newtmpl/gettemplate":
+	case APIGetTemplates:
 		s.serveGetTemplates(w, r)
+	case APIGetQuota:
+		s.serveQuota(w, r, APIGetQuota, judgeGetQuota)
+	case APIClearQuota:
+		s.serveQuota(w, r, APIClearQuota, judgeClearQuota)
 	default:
 		if strings.HasPrefix(r.URL.Path, controlPrefix) {
 			s.serveControl(w, r)
