@@ -120,10 +120,14 @@ func (w *world) judge(ctx context.Context) error {
 	}
 	fates := make([]fate, len(sent))
 	for i, n := range sent {
+		r, forgot := records[n.id], w.forgot[n.id]
+		if w.row.mayForget && r != nil && w.report.ReceivedByID[n.id] > int64(r.Attempts) {
+			forgot.send = true // the survey came too late to see it
+		}
 		arrived, came := w.report.ArrivalUnixNS[n.id]
 		fates[i] = fate{
-			id: n.id, onUnknown: n.onUnknown, record: records[n.id], accepted: w.report.AcceptedByID[n.id],
-			forgot: w.forgot[n.id], early: came && n.delayed && arrived < n.sendAt.UnixNano(),
+			id: n.id, onUnknown: n.onUnknown, record: r, accepted: w.report.AcceptedByID[n.id],
+			forgot: forgot, early: came && n.delayed && arrived < n.sendAt.UnixNano(),
 		}
 	}
 	w.verdict = judgeFates(fates)

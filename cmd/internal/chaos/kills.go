@@ -13,11 +13,11 @@ import (
 func (w *world) times(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	began := time.Now()
 	for i := range n {
-		if err := f(ctx, i); err != nil {
-			return err
-		}
 		due := began.Add(w.plan.load * time.Duration(i+1) / time.Duration(n+1))
 		if err := lab.Sleep(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		if err := f(ctx, i); err != nil {
 			return err
 		}
 	}

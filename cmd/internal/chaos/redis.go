@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,9 +132,20 @@ func (w *world) replace(ctx context.Context, master func(testing.TB) *taskstest.
 	if err := w.stand.do(dead.Start); err != nil {
 		return err
 	}
-	return lab.Sleep(ctx, settling)
+	return awaitReplica(ctx, dead.Addr)
 }
 
-// settling is how long a master that came back needs at most to become a replica that
-// could take over.
-const settling = 8 * time.Second
+// awaitReplica returns once a server that came back has all its master has. Until then
+// it could only take over with what it had when it died; and it is told who the master
+// is after ten seconds.
+func awaitReplica(ctx context.Context, addr string) error {
+	rdb, err := tasks.ConnectRedis("redis://"+addr+"/0", tasks.RedisOptions{PoolSize: 1})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rdb.Close() }() // nothing was written
+	return lab.Await(ctx, "the dead master to follow its successor", startWithin, func() (bool, error) {
+		info, err := rdb.Info(ctx, "replication").Result()
+		return err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up"), nil
+	})
+}
