@@ -134,14 +134,19 @@ func (d *delivery) send(ctx, waiting context.Context, a *attempt, t token.Token)
 		a.slot.GiveBack()
 		return err
 	}
+	failpoint("before-admission")
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
 		a.slot.GiveBack()
 		return err
 	}
+	failpoint("admitted")
 	if err := d.punctual(ctx, a); err != nil {
 		return err
 	}
-	return d.finish(a, d.call(ctx, a, t))
+	defer failpoint("settled")
+	result := d.call(ctx, a, t)
+	failpoint("answered")
+	return d.finish(a, result)
 }
 
 // place gets a slot of the app's rate and the recipient's turn. Who has to wait for the
