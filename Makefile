@@ -11,7 +11,7 @@ LINT                  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run everything in one process, with an embedded Redis and a sandbox WeChat
@@ -57,12 +57,20 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 bench: prepare ## Measure the whole pipeline against a bare asynq handler; prints a table
 	go run ./cmd/internal/bench
 
+.PHONY: chaos
+chaos: prepare ## Kill, freeze, cut off and fail over real processes under load; prints a table (minutes)
+	go run ./cmd/internal/chaos
+
+.PHONY: chaos-short
+chaos-short: prepare ## The same in about a minute and a half
+	go run ./cmd/internal/chaos -short
+
 .PHONY: docs
 docs: ## Rewrite the tables of both READMEs from the code
 	go run ./cmd/internal/docs
 
 .PHONY: check
-check: ## What CI runs: tests, lint and a smoke test of `make run`
+check: ## What CI runs: tests, lint, chaos-short and a smoke test of `make run`
 	bash .ci/run
 
 # Tests and the benchmark start real redis-server processes of their own; the

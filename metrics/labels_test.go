@@ -122,6 +122,7 @@ func recordStrange(m *Metrics, s string, n int) {
 	m.TokenExpires(s, time.Now())
 	m.JobSucceeded(s, time.Now())
 	m.QuotaRemaining(s, s, int64(n))
+	m.DeadLetters(s, 1)
 	m.Enqueued(s, s, s)
 	m.GatewayRequest(s, 1000+n, time.Second)
 	m.Receipt(s, s)

@@ -49,6 +49,7 @@ type Metrics struct {
 	tokenExpires   *prometheus.GaugeVec
 	jobLastSuccess *prometheus.GaugeVec
 	quotaRemaining *prometheus.GaugeVec
+	deadLetters    *prometheus.GaugeVec
 
 	enqueued        *prometheus.CounterVec
 	gatewayRequests *prometheus.CounterVec
@@ -67,6 +68,10 @@ type Metrics struct {
 	settleRetries   prometheus.Counter
 	lateSettlements prometheus.Counter
 	redisUp         prometheus.Gauge
+
+	stuckTasks prometheus.Counter
+	canaryAt   *prometheus.GaugeVec
+	canaryWait *prometheus.GaugeVec
 }
 
 // New returns a Metrics with a registry of its own, which also carries the Go
@@ -85,6 +90,7 @@ func New(info Info) *Metrics {
 	m.defineConsent(b)
 	m.defineQuota(b)
 	m.defineHealth(b)
+	m.defineEngine(b)
 	return m
 }
 
@@ -140,6 +146,8 @@ func (m *Metrics) defineGateway(b builder) {
 func (m *Metrics) defineHealth(b builder) {
 	m.jobLastSuccess = b.gauge("wxnotify_job_last_success_timestamp_seconds",
 		"When a scheduled job last succeeded, Unix time.", "job")
+	m.deadLetters = b.gauge("wxnotify_dead_letters",
+		"Notifications that only a person can help, now; every worker tells the same number.", "app")
 	m.setAside = b.counter("wxnotify_tasks_set_aside_total",
 		"Tasks in our queues that this worker could not take up.", "reason")
 	m.admissions = b.counter("wxnotify_admissions_total",

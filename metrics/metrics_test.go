@@ -34,6 +34,7 @@ var contract = []string{
 	"wxnotify_grants_total{app,result,source} counter",
 	"wxnotify_uncovered_attempts_total{app} counter",
 	"wxnotify_job_last_success_timestamp_seconds{job} gauge",
+	"wxnotify_dead_letters{app} gauge",
 	"wxnotify_late_settlements_total{} counter",
 	"wxnotify_limiter_wait_seconds{app} histogram",
 	"wxnotify_paused{app,scope} gauge",
@@ -44,6 +45,9 @@ var contract = []string{
 	"wxnotify_quota_remaining{api,app} gauge",
 	"wxnotify_receipts_total{app,result} counter",
 	"wxnotify_redis_up{} gauge",
+	"wxnotify_stuck_tasks_total{} counter",
+	"wxnotify_canary_timestamp_seconds{app,lane} gauge",
+	"wxnotify_canary_wait_seconds{app,lane} gauge",
 	"wxnotify_settle_retries_total{} counter",
 	"wxnotify_tasks_set_aside_total{reason} counter",
 	"wxnotify_token_expires_timestamp_seconds{app} gauge",
@@ -80,6 +84,7 @@ func recordAll(m *Metrics) {
 	m.JobSucceeded("token", time.Unix(1_700_000_000, 0))
 	m.QuotaUnknown("wx1", "subscribe/send")
 	m.QuotaRemaining("wx1", "subscribe/send", 9_000_000)
+	m.DeadLetters("wx1", 7)
 	m.Enqueued("wx1", "subscribe", EnqueueDuplicate)
 	m.GatewayRequest("POST /v1/notifications", 202, time.Millisecond)
 	m.Receipt("wx1", ReceiptUndelivered)
@@ -94,6 +99,8 @@ func recordAll(m *Metrics) {
 	m.SettleRetry()
 	m.LateSettlement()
 	m.RedisUp(true)
+	m.StuckTask()
+	m.Canary("wx1", "bulk", time.Unix(1_700_000_000, 0), 3*time.Second)
 }
 
 func TestContract(t *testing.T) {
@@ -172,6 +179,9 @@ func TestRecordedValues(t *testing.T) {
 	p.want(t, `wxnotify_settle_retries_total{}`, 1)
 	p.want(t, `wxnotify_late_settlements_total{}`, 1)
 	p.want(t, `wxnotify_redis_up{}`, 1)
+	p.want(t, `wxnotify_stuck_tasks_total{}`, 1)
+	p.want(t, `wxnotify_canary_timestamp_seconds{app="wx1",lane="bulk"}`, 1_700_000_000)
+	p.want(t, `wxnotify_canary_wait_seconds{app="wx1",lane="bulk"}`, 3)
 }
 
 func TestGaugesGoBack(t *testing.T) {

@@ -110,6 +110,14 @@ func (m *Metrics) JobSucceeded(job string, at time.Time) {
 	m.jobLastSuccess.WithLabelValues(m.known.jobs.label(job)).Set(unixSeconds(at))
 }
 
+// DeadLetters sets how many dead letters an app has.
+func (m *Metrics) DeadLetters(app string, n int64) {
+	if m == nil {
+		return
+	}
+	m.deadLetters.WithLabelValues(m.known.apps.label(app)).Set(float64(n))
+}
+
 // Enqueued counts a notification offered to the gateway; result is one of the
 // Enqueue constants.
 func (m *Metrics) Enqueued(app, kind, result string) {

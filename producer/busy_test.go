@@ -58,7 +58,7 @@ func TestABurstStopsNearTheLimit(t *testing.T) {
 	for i := range 18 {
 		n.Data[fmt.Sprint("thing", i+2)] = strings.Repeat("x", 20)
 	}
-	var stored atomic.Int64
+	var stored, maybe atomic.Int64
 	var senders sync.WaitGroup
 	for range 2 {
 		client, err := producer.New(server.URL)
@@ -69,13 +69,18 @@ func TestABurstStopsNearTheLimit(t *testing.T) {
 		for range 8 {
 			senders.Go(func() {
 				for {
-					if _, err := client.Send(t.Context(), n); err != nil {
+					_, err := client.Send(t.Context(), n)
+					switch {
+					case err == nil:
+						stored.Add(1)
+					case errors.Is(err, producer.ErrUnavailable): // the machine is as busy as Redis; it may be stored or not
+						maybe.Add(1)
+					default:
 						if !errors.Is(err, producer.ErrBusy) || !errors.Is(err, tasks.ErrMemoryFull) {
 							t.Error(err)
 						}
 						return
 					}
-					stored.Add(1)
 				}
 			})
 		}
@@ -86,8 +91,8 @@ func TestABurstStopsNearTheLimit(t *testing.T) {
 	if err != nil || m.Share() < 0.80 || m.Share() > 0.88 {
 		t.Errorf("%+v: %.1f %%, %v", m, 100*m.Share(), err)
 	}
-	if n, err := tasks.NewClient(rdb, "").Waiting(t.Context(), app); err != nil || n != stored.Load() {
-		t.Errorf("%d wait, %v, want the %d that were stored", n, err, stored.Load())
+	if n, err := tasks.NewClient(rdb, "").Waiting(t.Context(), app); err != nil || n < stored.Load() || n > stored.Load()+maybe.Load() {
+		t.Errorf("%d wait, %v, want the %d that were stored, and at most %d more", n, err, stored.Load(), maybe.Load())
 	}
 	t.Logf("%d notifications, %.1f %% of %d bytes", stored.Load(), 100*m.Share(), m.Max)
 }
@@ -226,7 +231,7 @@ func TestMaxQueued(t *testing.T) {
 	}
 	inspector := asynq.NewInspectorFromRedisClient(b.server.Client(t))
 	for _, lane := range tasks.Priorities() {
-		if _, err := inspector.DeleteAllPendingTasks(app + "." + string(lane)); err != nil {
+		if _, err := inspector.DeleteAllPendingTasks(app + "." + string(lane)); err != nil && !errors.Is(err, asynq.ErrQueueNotFound) {
 			t.Fatal(err)
 		}
 	}

@@ -23,7 +23,7 @@ const (
 func (b *bundle) keeps(mode tasks.CreditMode, source tasks.ConsentSource) *bundle {
 	b.Helper()
 	policy := map[string]tasks.ConsentPolicy{app: {Mode: mode, Source: source}}
-	if err := tasks.NewServed(b.server.Client(b), "").Announce(b.Context(), policy, time.Now()); err != nil {
+	if err := tasks.NewServed(b.rdb, "").Announce(b.Context(), policy, time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	return b

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
@@ -29,7 +33,8 @@ func notification(id string) producer.Notification {
 // bundle is a client, its Redis, and a ledger to play the worker's part with.
 type bundle struct {
 	*testing.T
-	server *taskstest.Server
+	server *taskstest.Server // nil on other forms of Redis
+	rdb    redis.UniversalClient
 	client *producer.Client
 	ledger *ledger.Ledger
 }
@@ -38,12 +43,79 @@ func setup(t *testing.T) *bundle {
 	t.Helper()
 	t.Parallel()
 	server := taskstest.StartRedis(t)
-	client, err := producer.New(server.URL)
+	b := on(t, server.URL)
+	b.server = server
+	return b
+}
+
+// on is a bundle on a Redis that runs.
+func on(t *testing.T, url string) *bundle {
+	t.Helper()
+	client, err := producer.New(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	return &bundle{T: t, server: server, client: client, ledger: ledger.New(server.Client(t), "", ledger.Options{})}
+	rdb, err := tasks.ConnectRedis(url, tasks.RedisOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rdb.Close() })
+	return &bundle{T: t, rdb: rdb, client: client, ledger: ledger.New(rdb, "", ledger.Options{})}
+}
+
+// Everything a producer asks of Redis, on every form of it.
+func TestOnEveryRedis(t *testing.T) {
+	t.Parallel()
+	taskstest.Each(t, func(t *testing.T, url string) {
+		b := on(t, url).keeps(tasks.CreditsEnforce, tasks.ConsentReport)
+		for i := range 40 { // over all masters of a cluster
+			b.wholeLife(fmt.Sprint("id", i))
+		}
+		list := make([]producer.Notification, 60)
+		for i := range list {
+			list[i] = notification(fmt.Sprint("many", i))
+		}
+		for i, r := range b.client.SendMany(t.Context(), list) {
+			if r.Err != nil || r.Status != tasks.StatusQueued {
+				t.Errorf("item %d: %+v", i, r)
+			}
+		}
+		b.report("r1", map[string]string{"a": "accept", "b": "reject"})
+		if want := map[string]int{"a": 1, "b": 0}; !maps.Equal(b.counts(), want) {
+			t.Errorf("%v, want %v", b.counts(), want)
+		}
+		if err := b.client.EraseUser(t.Context(), app, user); err != nil {
+			t.Error(err)
+		}
+		if left := b.counts(); len(left) != 0 {
+			t.Errorf("after forgetting: %v", left)
+		}
+	})
+}
+
+// wholeLife sends, repeats, cancels and ends notifications.
+func (b *bundle) wholeLife(id string) {
+	b.Helper()
+	n := notification(id)
+	n.To.OpenID += id
+	b.send(n)
+	if r := b.send(n); !r.Duplicate {
+		b.Fatalf("%+v, want a duplicate", r)
+	}
+	other := n
+	other.Data = map[string]string{"thing1": "something else"}
+	if _, err := b.client.Send(b.Context(), other); !errors.Is(err, producer.ErrConflict) {
+		b.Fatal(err)
+	}
+	b.attempt(n, ledger.Settlement{Next: ledger.End, Outcome: tasks.Accepted, MsgID: "7"})
+	if s, err := b.client.Status(b.Context(), app, id); err != nil || s.Status != "accepted" || s.MsgID != "7" {
+		b.Fatal(s, err)
+	}
+	b.send(notification(id + "c"))
+	if s, err := b.client.Cancel(b.Context(), app, id+"c"); err != nil || s.Status != "canceled" {
+		b.Fatal(s, err)
+	}
 }
 
 func (b *bundle) send(n producer.Notification) producer.Receipt {
@@ -323,7 +395,7 @@ func TestStatusOfALoginCodeThatFailed(t *testing.T) {
 
 func TestUnknownApp(t *testing.T) {
 	b := setup(t)
-	if err := tasks.NewServed(b.server.Client(t), "").Announce(t.Context(), map[string]tasks.ConsentPolicy{app: {}}, time.Now()); err != nil {
+	if err := tasks.NewServed(b.rdb, "").Announce(t.Context(), map[string]tasks.ConsentPolicy{app: {}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	n := notification("a")
@@ -378,7 +450,35 @@ func TestNamespacesAreApart(t *testing.T) {
 	}
 }
 
-// Redis away, hanging, and back: a clear error within 2 s, then all as before.
+// blackHole is an address that never answers a connection's first packet, as behind a
+// firewall that drops it: a listener with no room for more connections.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listenErr error
+	if err := errors.Join(raw.Control(func(fd uintptr) { listenErr = syscall.Listen(int(fd), 0) }), listenErr); err != nil {
+		t.Fatal(err)
+	}
+	for range 16 {
+		conn, err := net.DialTimeout("tcp", l.Addr().String(), 300*time.Millisecond)
+		if err != nil {
+			return l.Addr().String()
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Skip("a full listener still takes connections here")
+	return ""
+}
+
+// Redis away, hanging, unreachable, and back: a clear error within 2 s, then all as before.
 func TestRedisAwayOrHanging(t *testing.T) {
 	b := setup(t)
 	hanging, err := net.Listen("tcp", "127.0.0.1:0")
@@ -391,9 +491,14 @@ func TestRedisAwayOrHanging(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = hung.Close() }()
+	lost, err := producer.New("redis://u:CANARY@" + blackHole(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lost.Close() }()
 	b.server.Kill()
 	var calls sync.WaitGroup
-	for name, client := range map[string]*producer.Client{"hanging": hung, "away": b.client} {
+	for name, client := range map[string]*producer.Client{"hanging": hung, "unreachable": lost, "away": b.client} {
 		for call, f := range map[string]func() error{
 			"Send":   func() error { _, err := client.Send(t.Context(), notification("a")); return err },
 			"Status": func() error { _, err := client.Status(t.Context(), app, "a"); return err },

@@ -25,8 +25,9 @@ func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
 		state := recorded(app, id, *known.Record)
 		if !state.Status.Final() {
 			c.explainPause(ctx, &state, nil)
+			return state, nil
 		}
-		return state, nil
+		return state, c.replayed(ctx, &state)
 	}
 	task, err := c.find(ctx, app, id)
 	if err != nil {
@@ -73,6 +74,25 @@ func (c *Client) covers(ctx context.Context, p ledger.Pause, s *State, e *tasks.
 		e = &task.Envelope
 	}
 	return p.Name == e.TemplateID
+}
+
+// replayed corrects the state of a dead notification that waits in its queue again.
+func (c *Client) replayed(ctx context.Context, s *State) error {
+	if s.Status != tasks.Status(tasks.Dead) {
+		return nil
+	}
+	task, err := c.find(ctx, s.App, s.ID)
+	switch {
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrUnreadable):
+		return nil
+	case err != nil:
+		return err
+	}
+	// An active one is about to be archived, and an archived one is.
+	if task.State != asynq.TaskStateActive && task.State != asynq.TaskStateArchived {
+		s.Status, s.Remedy, s.RemedyZH = tasks.StatusQueued, "", ""
+	}
+	return nil
 }
 
 func (c *Client) find(ctx context.Context, app, id string) (tasks.Task, error) {

@@ -61,12 +61,12 @@ func (c *Client) Seal(n Notification) (Envelope, error) {
 // Enqueue stores a sealed notification in its queue. Once it returns nil, the
 // notification is Redis's to keep. ErrDuplicate: this lane holds the id already.
 func (c *Client) Enqueue(ctx context.Context, e Envelope) error {
-	payload, err := encode(e)
+	taskType, payload, err := Encode(e)
 	if err != nil {
 		return err
 	}
 	opts := notificationOptions(c.ns.Queue(e.App, e.Priority), TaskID(e.App, e.ID), e.SendAt)
-	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(e.Kind.TaskType(), payload), opts...)
+	_, err = c.queue.EnqueueContext(ctx, asynq.NewTask(taskType, payload), opts...)
 	if errors.Is(err, asynq.ErrTaskIDConflict) {
 		return ErrDuplicate
 	}
@@ -129,13 +129,13 @@ func (c *Client) Queued(ctx context.Context, app, id string) (bool, error) {
 }
 
 // taskKey is where asynq keeps a task, pendingKey the list of those that are next,
-// the oldest last, activeKey that of those in a worker's hands. Their layout is asynq's own; tests hold these lines against the
+// the oldest last, archivedKey the set of those put aside. Their layout is asynq's own; tests hold these lines against the
 // real thing.
 func taskKey(queue, taskID string) string { return "asynq:{" + queue + "}:t:" + taskID }
 
 func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" }
 
-func activeKey(queue string) string { return "asynq:{" + queue + "}:active" }
+func archivedKey(queue string) string { return "asynq:{" + queue + "}:archived" }
 
 // within bounds a call that may know no context, as those of asynq's Inspector.
 func within[T any](ctx context.Context, call func() (T, error)) (T, error) {

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
-func TestEnqueueAndFind(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func enqueueAndFind(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "ns")
 	n := valid()
 	n.Page, n.Priority, n.OnUnknown, n.Lang = new(""), tasks.Critical, tasks.Drop, "en_US"
@@ -47,9 +46,8 @@ func TestEnqueueAndFind(t *testing.T) {
 }
 
 // Queued reads a key of asynq's by its name; this holds the name against asynq.
-func TestQueuedSeesEveryLane(t *testing.T) {
-	t.Parallel()
-	c := tasks.NewClient(taskstest.StartRedis(t).Client(t), "")
+func queuedSeesEveryLane(t *testing.T, rdb redis.UniversalClient) {
+	c := tasks.NewClient(rdb, "")
 	for _, lane := range tasks.Priorities() {
 		n := valid()
 		n.ID, n.Priority = "in-"+string(lane), lane
@@ -131,9 +129,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestJobsAreEnqueuedOncePerSlot(t *testing.T) {
-	t.Parallel()
-	c := tasks.NewClient(taskstest.StartRedis(t).Client(t), "")
+func jobsAreEnqueuedOncePerSlot(t *testing.T, rdb redis.UniversalClient) {
+	c := tasks.NewClient(rdb, "")
 	for slot, want := range map[tasks.JobTask]bool{{Job: tasks.JobRefreshToken, App: "wx1", Slot: 1}: true, {Job: tasks.JobRefreshToken, App: "wx1", Slot: 2}: true} {
 		for n := range 3 {
 			first, err := c.EnqueueJob(t.Context(), slot)
@@ -153,9 +150,7 @@ func TestJobsAreEnqueuedOncePerSlot(t *testing.T) {
 	}
 }
 
-func TestServedApps(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func servedApps(t *testing.T, rdb redis.UniversalClient) {
 	reader, writer := tasks.NewServed(rdb, ""), tasks.NewServed(rdb, "")
 	knows := func(app string, want bool) {
 		t.Helper()

@@ -86,6 +86,13 @@ func encode(e Envelope) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
+// Encode returns an envelope's task type and payload, which Decode reads. The
+// notification must have its defaults.
+func Encode(e Envelope) (taskType string, payload []byte, err error) {
+	payload, err = encode(e)
+	return e.Kind.TaskType(), payload, err
+}
+
 // Decode reads a task of ours. The error wraps ErrForeign, ErrNewer or
 // ErrGarbage; with ErrNewer and ErrGarbage nothing of the envelope is to be used.
 func Decode(taskType string, payload []byte) (Envelope, error) {
@@ -105,7 +112,7 @@ func Decode(taskType string, payload []byte) (Envelope, error) {
 
 // Foreign reports whether a task of this type is none of ours, whatever version wrote it.
 func Foreign(taskType string) bool {
-	for _, prefix := range []string{taskTypePrefix, eventTypePrefix, jobTypePrefix} {
+	for _, prefix := range []string{taskTypePrefix, eventTypePrefix, jobTypePrefix, canaryTypePrefix} {
 		if strings.HasPrefix(taskType, prefix) {
 			return false
 		}

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
-	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
 func pushed(source string) tasks.Event {
@@ -44,9 +44,7 @@ func TestEventsAreGivenUpInTime(t *testing.T) {
 	}
 }
 
-func TestEventsLag(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func eventsLag(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "")
 	lag := func(least, most time.Duration) {
 		t.Helper()
@@ -69,9 +67,7 @@ func TestEventsLag(t *testing.T) {
 }
 
 // What a person archived a moment ago is no dead letter past its time.
-func TestWhatWasArchivedByHandStays(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func whatWasArchivedByHandStays(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "")
 	enqueue(t, c, tasks.Notification{App: "wx1", To: tasks.Recipient{OpenID: "o1"}})
 	if n, err := asynq.NewInspectorFromRedisClient(rdb).ArchiveAllPendingTasks("wx1.default"); n != 1 || err != nil {

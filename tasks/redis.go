@@ -16,7 +16,8 @@ type RedisOptions struct {
 	// Timeout bounds dialing, each write and each read. Default 5 s.
 	Timeout time.Duration
 	// MaxRetries is how often a command whose answer was lost is sent again.
-	// Every script of ours is safe to run twice. Default 3, -1 for none.
+	// Every script of ours is safe to run twice. Default 3, -1 for none; on a cluster
+	// at least 3, since a redirection counts too.
 	MaxRetries int
 	// PoolSize bounds the connections. Default: go-redis's, ten per CPU.
 	PoolSize int
@@ -30,8 +31,9 @@ var errRedisURL = errors.New("tasks: redis URL cannot be used: write redis://[us
 
 // ConnectRedis returns a client for a redis://, rediss://, redis-sentinel:// or
 // redis-cluster:// URL (rediss-sentinel and rediss-cluster for TLS). It opens no
-// connection. All clients of this project are made here, so that a deadline
-// always bounds a command, whatever state Redis is in.
+// connection. TLS trusts the system's certificates, and on Linux those of the PEM
+// file that SSL_CERT_FILE names. All clients of this project are made here, so that
+// a deadline always bounds a command, whatever state Redis is in.
 func ConnectRedis(url string, o RedisOptions) (redis.UniversalClient, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = 5 * time.Second
@@ -86,7 +88,11 @@ func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
 	}
 	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout, opt.PoolTimeout = o.Timeout, o.Timeout, o.Timeout, o.Timeout
 	opt.ContextTimeoutEnabled = true
-	opt.MaxRetries, opt.PoolSize, opt.DialerRetries = o.MaxRetries, o.PoolSize, dialTries
+	// A redirection is a try, and the client follows so many of both together:
+	// tries of each node beside them would multiply.
+	opt.MaxRetries, opt.MaxRedirects = -1, max(o.MaxRetries, clusterTries)
+	opt.PoolSize, opt.DialerRetries = o.PoolSize, dialTries
+	opt.ClusterStateReloadInterval = clusterLook
 	opt.MaintNotificationsConfig, opt.Protocol = noMaintNotifications(), protocol
 	return redis.NewClusterClient(opt), nil
 }
@@ -94,6 +100,15 @@ func connectCluster(url string, o RedisOptions) (redis.UniversalClient, error) {
 // dialTries is how often one try of a command dials: the command's own retries
 // are enough, and a caller should not wait for both.
 const dialTries = 1
+
+// clusterTries is how often a command is sent again at least, to the same or
+// another node of a cluster.
+const clusterTries = 3
+
+// clusterLook is how often a busy client asks which node serves what. A master
+// that cannot be reached any more says nothing of its successor, and go-redis does
+// not ask the others then; its own default would miss a takeover for a minute.
+const clusterLook = time.Second
 
 // protocol is RESP2: nothing here needs what RESP3 adds, and with it the client
 // looks for pushed messages before every answer.
@@ -108,12 +123,11 @@ func noMaintNotifications() *maintnotifications.Config {
 // Batching returns a face of rdb that sends the commands of many goroutines
 // together, which saves a busy worker most of its system calls and, over a
 // network, its round trips. A lone command goes at once. A context does not bound
-// a command there; the client's timeouts do. The face ends with rdb. A client
-// that has no such face is returned as it is.
+// a command there; the client's timeouts do. The face ends with rdb. A client of a
+// Redis Cluster is returned as it is: there a batch holds commands for several
+// masters and waits for each, so that one that is away would hold up the others' work.
 func Batching(rdb redis.UniversalClient) redis.UniversalClient {
-	client, able := rdb.(interface {
-		AutoPipeline() (*redis.AutoPipeliner, error)
-	})
+	client, able := rdb.(*redis.Client)
 	if !able {
 		return rdb
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
@@ -15,9 +16,7 @@ import (
 
 // The waiting notifications of one user are deleted, in every state and on every
 // page, and nobody else's.
-func TestDeleteWaiting(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func deleteWaiting(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "")
 	const others = 700 // more than a page
 	for i := range others + 3 {
@@ -55,9 +54,7 @@ func TestDeleteWaiting(t *testing.T) {
 	}
 }
 
-func TestDeleteArchived(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func deleteArchived(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "ns")
 	enqueue(t, c, tasks.Notification{App: "wx1", To: tasks.Recipient{OpenID: "o1"}})
 	bury := asynq.NewServerFromRedisClient(rdb, asynq.Config{Queues: map[string]int{"ns.wx1.default": 1}, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel})
@@ -107,9 +104,7 @@ func enqueue(t *testing.T, c *tasks.Client, n tasks.Notification) {
 }
 
 // A push is stored once while it waits, and reads as it was written.
-func TestEventsAreQueuedOnce(t *testing.T) {
-	t.Parallel()
-	rdb := taskstest.StartRedis(t).Client(t)
+func eventsAreQueuedOnce(t *testing.T, rdb redis.UniversalClient) {
 	c := tasks.NewClient(rdb, "")
 	e := tasks.Event{
 		App: "wx1", OpenID: "o1", Name: tasks.EventSent, At: time.Unix(1700000000, 0), Source: "s1",
@@ -144,5 +139,32 @@ func TestEventsAreQueuedOnce(t *testing.T) {
 		if _, err := tasks.DecodeEvent(taskType, list[0].Payload); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", taskType, err, want)
 		}
+	}
+}
+
+// A task that a worker took since it was listed is the worker's.
+func takenMeanwhileStays(t *testing.T, rdb redis.UniversalClient) {
+	c := tasks.NewClient(rdb, "")
+	enqueue(t, c, tasks.Notification{App: "wx1", To: tasks.Recipient{OpenID: "o1"}, SendAt: time.Now().Add(time.Hour)})
+	taken, done := make(chan struct{}), make(chan struct{})
+	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{Queues: map[string]int{"wx1.default": 1}, TaskCheckInterval: 10 * time.Millisecond, LogLevel: asynq.FatalLevel})
+	if err := server.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
+		close(taken)
+		<-done
+		return nil
+	})); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Shutdown()
+	defer close(done)
+	n, err := c.DeleteWaiting(t.Context(), func(e tasks.Envelope) (bool, error) {
+		if err := asynq.NewInspectorFromRedisClient(rdb).RunTask("wx1.default", tasks.TaskID(e.App, e.ID)); err != nil {
+			return false, err
+		}
+		<-taken
+		return true, nil
+	})
+	if n != 0 || err != nil {
+		t.Errorf("%d deleted, %v, want none and no error", n, err)
 	}
 }

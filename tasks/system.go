@@ -23,11 +23,14 @@ const (
 	JobErase = "erase"
 	// JobReadQuota asks WeChat how much of one app's quotas is left.
 	JobReadQuota = "quota-read"
+	// JobDead finds what was archived without us, and forgets dead letters that are
+	// none any more, of one app.
+	JobDead = "dead-letters"
 )
 
 // Jobs lists the scheduled jobs.
 func Jobs() []string {
-	return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase, JobReadQuota}
+	return []string{JobRefreshToken, JobReadTemplates, JobPurge, JobErase, JobReadQuota, JobDead}
 }
 
 const jobTypePrefix = "wxnotify-job:"
@@ -49,10 +52,16 @@ const jobRetention = time.Hour
 // eraseTimeout bounds one run of JobErase, which walks all keys in one go.
 const eraseTimeout = time.Hour
 
+// deadTimeout bounds one run of JobDead, which looks at every dead letter of an app.
+const deadTimeout = 5 * time.Minute
+
 // timeout bounds one run, for most like TaskTimeout.
 func (j JobTask) timeout() time.Duration {
-	if j.Job == JobErase {
+	switch j.Job {
+	case JobErase:
 		return eraseTimeout
+	case JobDead:
+		return deadTimeout
 	}
 	return TaskTimeout
 }

@@ -33,6 +33,10 @@ func (b *binder) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 			err = b.panicked(x)
 		}
 	}()
+	if sent, canary := tasks.DecodeCanary(t.Type(), t.Payload()); canary {
+		b.canary(sent)
+		return nil
+	}
 	e, err := tasks.Decode(t.Type(), t.Payload())
 	if err != nil {
 		return b.setAside(err, t.Type())

@@ -89,6 +89,11 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	if err != nil {
 		return redisAway(err)
 	}
+	if a.exchanging { // before anything that may take long: login codes do not last
+		if over, err := d.resolve(ctx, a); over {
+			return err
+		}
+	}
 	if over, err := d.overdue(ctx, a); over {
 		return err
 	}
@@ -98,11 +103,6 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 		return err
 	}
 	defer d.unjudged(a)
-	if a.exchanging {
-		if over, err := d.resolve(ctx, a); over {
-			return err
-		}
-	}
 	t, err := d.tokens.Get(ctx, d.app)
 	if err != nil {
 		return d.finish(a, noTokenAnswer(err))
@@ -134,14 +134,19 @@ func (d *delivery) send(ctx, waiting context.Context, a *attempt, t token.Token)
 		a.slot.GiveBack()
 		return err
 	}
+	failpoint("before-admission")
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
 		a.slot.GiveBack()
 		return err
 	}
+	failpoint("admitted")
 	if err := d.punctual(ctx, a); err != nil {
 		return err
 	}
-	return d.finish(a, d.call(ctx, a, t))
+	defer failpoint("settled")
+	result := d.call(ctx, a, t)
+	failpoint("answered")
+	return d.finish(a, result)
 }
 
 // place gets a slot of the app's rate and the recipient's turn. Who has to wait for the

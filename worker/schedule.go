@@ -32,14 +32,16 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, scheduleEvery, w.feelRedis) })
 	wg.Go(func() { w.gate.watch(ctx) })
 	wg.Go(func() { every(ctx, tokenLookEvery, w.retryTokens) })
-	wg.Go(func() {
-		w.scheduleEach(ctx, tasks.JobRefreshToken, func(string) time.Duration { return w.cfg.TokenRefreshEvery })
-	})
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobRefreshToken, always(w.cfg.TokenRefreshEvery)) })
 	wg.Go(func() { w.scheduleEach(ctx, tasks.JobReadQuota, w.quotaEvery) })
 	wg.Go(func() { every(ctx, showQuotaEvery, w.showQuotas) })
 	wg.Go(func() { w.scheduleTemplates(ctx) })
 	wg.Go(func() { w.schedulePurge(ctx) })
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
+	wg.Go(func() { every(ctx, stuckEvery, w.stuck.look) })
+	wg.Go(func() { w.scheduleCanaries(ctx) })
+	wg.Go(func() { w.scheduleEach(ctx, tasks.JobDead, always(deadEvery)) })
+	wg.Go(func() { every(ctx, countDeadEvery, w.countDead) })
 	wg.Go(func() {
 		if err := w.cfg.Tokens.Maintain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			w.cfg.Logger.Error("token maintenance ended", "error", err)
@@ -82,6 +84,11 @@ func (w *Worker) scheduleEach(ctx context.Context, job string, period func(app s
 			}
 		}
 	})
+}
+
+// always is a period that is the same for every app, at any time.
+func always(period time.Duration) func(app string) time.Duration {
+	return func(string) time.Duration { return period }
 }
 
 // tokenLookEvery is how often an app that was paused for want of a token is looked at.

@@ -68,6 +68,9 @@ func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration
 			d.observeEnd(a, s.Status.Outcome(), result)
 		}
 		if s.Status == tasks.Status(tasks.Dead) {
+			if s.Applied {
+				d.keepLetter(a, result, s)
+			}
 			return bury("dead: " + explain(result))
 		}
 		return nil

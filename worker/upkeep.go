@@ -160,8 +160,7 @@ func (w *Worker) purge(ctx context.Context, j tasks.JobTask) error {
 	if !finished {
 		return errUnfinished
 	}
-	n, err := w.tasks.DeleteArchived(ctx, time.Now().Add(-w.cfg.DeadRetention))
-	m.Purged(metrics.PurgedDeadLetter, n)
+	_, err = w.tasks.DeleteArchived(ctx, time.Now().Add(-w.cfg.DeadRetention)) // counted as letters, by tendDead
 	return err
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -97,6 +98,7 @@ type Worker struct {
 	cfg       Config
 	pulse     *pulse
 	queues    *queueConn
+	stuck     *stuck
 	servers   []*asynq.Server
 	mux       []asynq.Handler
 	tasks     *tasks.Client
@@ -132,9 +134,11 @@ func New(cfg Config) (*Worker, error) {
 		endLife:   endLife,
 		crew:      newCrew(),
 	}
+	cfg.Redis.AddHook(newDialGate())
 	cfg.Redis.AddHook(w.pulse)
 	w.queues = newQueueConn(cfg.Redis)
 	w.gate = newGate(ledger.NewPauses(cfg.Redis, cfg.Namespace), w.tasks, cfg.Metrics, cfg.Logger, w.appIDs(), cfg.QuotaResetHour)
+	w.stuck = newStuck(w.tasks, cfg.Metrics, cfg.Logger)
 	for _, app := range cfg.Apps {
 		if err := w.addApp(life, app); err != nil {
 			endLife()
@@ -235,6 +239,7 @@ func (w *Worker) addSystem() {
 			tasks.JobPurge:         w.purge,
 			tasks.JobErase:         w.erase,
 			tasks.JobReadQuota:     w.readQuota,
+			tasks.JobDead:          w.tendDead,
 		},
 		runs:    newRuns(w.cfg.Redis, w.cfg.Namespace),
 		metrics: w.cfg.Metrics,
@@ -254,6 +259,7 @@ const spareForward = 10 * time.Second
 // addServers adds the servers of one queue. They share its handlers' number.
 func (w *Worker) addServers(queue string, p tasks.LanePolicy, concurrency int, h asynq.Handler) {
 	w.pulse.watch(queue)
+	w.stuck.watch(queue)
 	n := min(p.Dequeuers, concurrency)
 	for i := range n {
 		share := (concurrency + i) / n // adds up to concurrency
@@ -266,7 +272,7 @@ func (w *Worker) addServers(queue string, p tasks.LanePolicy, concurrency int, h
 }
 
 func (w *Worker) newServer(queue string, p tasks.LanePolicy, concurrency int) *asynq.Server {
-	return asynq.NewServerFromRedisClient(w.queues, asynq.Config{
+	return asynq.NewServerFromRedisClient(w.queues.face(), asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{queue: 1},
 		TaskCheckInterval:        p.TaskCheckInterval,
@@ -291,11 +297,13 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 // Run serves until ctx ends, then lets go in order: first the schedules, so that
 // nothing new is enqueued; then all servers at once, each waiting for its
 // handlers up to ShutdownTimeout; then what still tries to record an outcome.
-// What is not settled by then is judged by its lease.
+// What is not settled by then is judged by its lease. ErrStillRunning: asynq hangs on
+// to a Redis that does not answer.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
 	defer w.closeLimiters()
 	w.gate.look(ctx) // what is held back is known before the first send
+	defer w.queues.stop()
 	for i, s := range w.servers {
 		if err := s.Start(w.mux[i]); err != nil {
 			w.stopServers(w.servers[:i])
@@ -304,12 +312,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.cfg.Logger.Info("worker started", "apps", len(w.cfg.Apps), "concurrency", w.cfg.Concurrency)
 	w.runSchedules(ctx) // returns when ctx ends
+	w.queues.stop()
 	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
-	if !within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) }) {
-		w.cfg.Logger.Warn("asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
-	}
+	stopped := within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) })
 	if w.awaitHandlers(time.Until(deadline)) {
 		w.crew.dismiss()
+	}
+	if !stopped {
+		return ErrStillRunning
 	}
 	w.cfg.Logger.Info("worker stopped")
 	return nil
@@ -320,6 +330,11 @@ func (w *Worker) closeLimiters() {
 		l.Close()
 	}
 }
+
+// ErrStillRunning says that asynq did not stop in time. The process should end now,
+// and leave the connection to Redis open: asynq panics where it is closed before it
+// has stopped.
+var ErrStillRunning = errors.New("worker: asynq did not stop in time, Redis may hang; what is not settled is judged by its lease")
 
 func (w *Worker) stopServers(servers []*asynq.Server) {
 	var wg sync.WaitGroup

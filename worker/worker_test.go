@@ -41,26 +41,39 @@ const (
 // bundle is a worker with a Redis and a WeChat of its own.
 type bundle struct {
 	*testing.T
-	redis   *taskstest.Server
-	rdb     redis.UniversalClient
-	wechat  *sandbox.Server
-	url     string
-	client  *producer.Client
-	log     *logBuffer
-	timeout time.Duration
-	horizon time.Duration
-	consent tasks.ConsentPolicy
-	grace   time.Duration
-	metrics *metrics.Metrics
+	redis    *taskstest.Server // nil on other forms of Redis
+	redisURL string
+	rdb      redis.UniversalClient
+	wechat   *sandbox.Server
+	url      string
+	client   *producer.Client
+	log      *logBuffer
+	timeout  time.Duration
+	horizon  time.Duration
+	consent  tasks.ConsentPolicy
+	grace    time.Duration
+	metrics  *metrics.Metrics
 }
 
 // setup starts everything but the worker.
 func setup(t *testing.T, redisArgs ...string) *bundle {
 	t.Helper()
 	t.Parallel()
-	b := &bundle{T: t, redis: taskstest.StartRedis(t, redisArgs...), log: &logBuffer{}, timeout: time.Second, horizon: time.Hour}
-	b.rdb = b.redis.Client(t)
+	server := taskstest.StartRedis(t, redisArgs...)
+	b := setupOn(t, server.URL)
+	b.redis = server
+	return b
+}
+
+// setupOn starts everything but Redis and the worker.
+func setupOn(t *testing.T, redisURL string) *bundle {
+	t.Helper()
+	b := &bundle{T: t, redisURL: redisURL, log: &logBuffer{}, timeout: time.Second, horizon: time.Hour}
 	var err error
+	if b.rdb, err = tasks.ConnectRedis(redisURL, tasks.RedisOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.rdb.Close() })
 	b.wechat, err = sandbox.New(sandbox.Config{Seed: 1, Apps: []sandbox.App{{
 		AppID: app, Secret: secret, AllowAnyOpenID: true, AllowAnyTemplate: true, IDKey: "character_string1",
 	}}})
@@ -77,7 +90,7 @@ func setup(t *testing.T, redisArgs ...string) *bundle {
 		_ = running.Shutdown(ctx)
 	})
 	b.url = running.URL()
-	if b.client, err = producer.New(b.redis.URL); err != nil {
+	if b.client, err = producer.New(b.redisURL); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.client.Close() })
@@ -87,7 +100,7 @@ func setup(t *testing.T, redisArgs ...string) *bundle {
 // start runs a worker until the test ends, or until the returned function is called.
 func (b *bundle) start() (stop func()) {
 	b.Helper()
-	rdb, err := tasks.ConnectRedis(b.redis.URL, tasks.RedisOptions{})
+	rdb, err := tasks.ConnectRedis(b.redisURL, tasks.RedisOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -197,6 +210,43 @@ func TestAccepted(t *testing.T) {
 			return "the task is still there"
 		}
 		return ""
+	})
+}
+
+// The main path on every form of Redis: all lanes, every kind of ending, and what a
+// worker does by the clock.
+func TestOnEveryRedis(t *testing.T) {
+	t.Parallel()
+	taskstest.Each(t, func(t *testing.T, url string) {
+		b := setupOn(t, url)
+		b.start()
+		b.next(send("", 43101, 1))
+		b.send(notification("refused"))
+		b.await("refused", "rejected")
+		b.next(send("", 47003, 1))
+		b.send(notification("invalid"))
+		b.await("invalid", "dead")
+		b.next(send(sandbox.FaultLostCut, 0, 1))
+		b.send(notification("lost"))
+		if s := b.await("lost", "accepted"); s.Attempts != 2 {
+			t.Errorf("%+v, want a second attempt after a lost answer", s)
+		}
+		const n = 60 // over all masters of a cluster
+		for i := range n {
+			m := notification(fmt.Sprint("many", i))
+			m.Priority = tasks.Priorities()[i%3]
+			b.send(m)
+		}
+		for i := range n {
+			b.await(fmt.Sprint("many", i), "accepted")
+		}
+		taskstest.Eventually(t, 20*time.Second, func() string {
+			jobs := b.rdb.HGetAll(t.Context(), "wxn:jobs").Val()
+			if jobs["purge:"] == "" || jobs["token-refresh:"+app] == "" {
+				return fmt.Sprintf("jobs that ran: %v\n%s", jobs, b.log.tail())
+			}
+			return ""
+		})
 	})
 }
 

@@ -145,7 +145,7 @@ const leastPause = time.Second
 
 // pauseLength reads --for.
 func pauseLength(text string) (time.Duration, error) {
-	d, ok := config.ParseDuration(text)
+	d, ok := tasks.ParseDuration(text)
 	if !ok || d < leastPause || d > ledger.MaxPause {
 		return 0, &tasks.ValidationError{Fields: []tasks.FieldError{{
 			Field: "--for", Detail: "must be from 1s to 30d, such as 90s, 2h or 3d; a pause without an end would be forgotten, one that ends may be begun anew",

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -101,7 +101,7 @@ func checkLive(ctx context.Context, p *program, c *config.Config, r *report) {
 		r.add(levelFail, "redis", "does not answer (%v): check WXNOTIFY_REDIS_URL, the network and the ACL user", err)
 		return
 	}
-	checkRedis(ctx, rdb, r)
+	checkServers(ctx, rdb, r)
 	checkQueued(ctx, rdb, c, r)
 	checkTokens(ctx, p, c, r)
 	checkQuotas(ctx, rdb, c, r)
@@ -165,11 +165,7 @@ func redisInfo(ctx context.Context, rdb redis.UniversalClient, sections ...strin
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(text) {
-			if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-				info[name] = value
-			}
-		}
+		maps.Copy(info, infoFields(text))
 	}
 	return info, nil
 }

@@ -23,13 +23,19 @@ const (
 func newConsentWorld(t testing.TB, format string, more env) (*world, *gatewayProcess) {
 	t.Helper()
 	w := newWorld(t)
+	return w, w.askConsent(format, more)
+}
+
+// askConsent makes such an installation of w, and starts its gateway.
+func (w *world) askConsent(format string, more env) *gatewayProcess {
+	w.t.Helper()
 	w.env = w.env.with(env{
 		appVariable(testApp, "CALLBACK_TOKEN"):   callbackToken,
 		appVariable(testApp, "CALLBACK_AES_KEY"): callbackKey,
 	}).with(more)
 	w.sandbox.kill()
 	w.sandbox.env = w.env.with(env{"SANDBOX_ADDR": strings.TrimPrefix(w.sandbox.url, "http://")})
-	w.sandbox.startWith(t, "--consent-needed")
+	w.sandbox.startWith(w.t, "--consent-needed")
 	g := w.gateway()
 	w.sandbox.control(http.MethodPut, "callback", map[string]string{
 		"app": testApp, "url": g.url + "/wechat/" + testApp, "token": callbackToken, "aes_key": callbackKey,
@@ -38,7 +44,7 @@ func newConsentWorld(t testing.TB, format string, more env) (*world, *gatewayPro
 	w.sandbox.control(http.MethodPut, "templates", map[string]any{
 		"app": testApp, "template_id": oneTime, "keys": []string{idKey, "thing2"},
 	})
-	return w, g
+	return g
 }
 
 // answer lets a user answer about the one-time template.
@@ -375,10 +381,20 @@ func TestALoginCodeIsExchangedOnce(t *testing.T) {
 func (w *world) pointers(openID string) int {
 	w.t.Helper()
 	n := 0
-	for _, key := range w.rdb.Keys(w.t.Context(), "wxn:p:*").Val() {
+	for _, key := range w.keys("wxn:p:*") {
 		if strings.HasSuffix(w.rdb.Get(w.t.Context(), key).Val(), openID) {
 			n++
 		}
 	}
 	return n
+}
+
+// keys lists the keys that match.
+func (w *world) keys(pattern string) []string {
+	w.t.Helper()
+	keys, err := taskstest.Keys(w.t.Context(), w.rdb, pattern)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return keys
 }

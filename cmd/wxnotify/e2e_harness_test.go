@@ -19,6 +19,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
@@ -84,7 +85,11 @@ func (e env) environ() []string {
 		"GORACE=atexit_sleep_ms=0", // else every command that ends well takes a second longer
 	}
 	for _, name := range slices.Sorted(maps.Keys(e)) {
-		out = append(out, "WXNOTIFY_"+name+"="+e[name])
+		if name != "SSL_CERT_FILE" { // Go's own
+			out = append(out, "WXNOTIFY_"+name+"="+e[name])
+			continue
+		}
+		out = append(out, name+"="+e[name])
 	}
 	return out
 }
@@ -158,7 +163,7 @@ func (p *process) finish() {
 // noLeak fails if text holds anything that must not be seen.
 func noLeak(t testing.TB, where, text string, more ...string) {
 	t.Helper()
-	for _, canary := range append([]string{appSecret, gatewayKey, callbackToken, callbackKey, openIDPrefix, contentCanary}, more...) {
+	for _, canary := range append([]string{appSecret, gatewayKey, callbackToken, callbackKey, openIDPrefix, contentCanary, redisPassword}, more...) {
 		if i := strings.Index(text, canary); i >= 0 {
 			t.Errorf("%s holds %q, want none: …%s…", where, canary, text[max(0, i-200):min(len(text), i+200)])
 		}
@@ -262,7 +267,7 @@ func (r result) want(t testing.TB, code int, texts ...string) {
 // world is an installation: a Redis, a sandbox WeChat and whatever is started.
 type world struct {
 	t       testing.TB
-	redis   *taskstest.Server
+	redis   *taskstest.Server // nil on other forms of Redis
 	rdb     redis.UniversalClient
 	env     env
 	sandbox *sandboxProcess
@@ -272,8 +277,21 @@ type world struct {
 func newWorld(t testing.TB, redisArgs ...string) *world {
 	t.Helper()
 	server := taskstest.StartRedis(t, redisArgs...)
-	w := &world{t: t, redis: server, rdb: server.Client(t), env: env{
-		"REDIS_URL":                    server.URL,
+	w := newWorldOn(t, server.URL)
+	w.redis = server
+	return w
+}
+
+// newWorldOn starts the sandbox, beside a Redis that runs.
+func newWorldOn(t testing.TB, redisURL string) *world {
+	t.Helper()
+	rdb, err := tasks.ConnectRedis(redisURL, tasks.RedisOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rdb.Close() })
+	w := &world{t: t, rdb: rdb, env: env{
+		"REDIS_URL":                    redisURL,
 		"APPS":                         testApp,
 		appVariable(testApp, "SECRET"): appSecret,
 		"ADMIN_ADDR":                   "127.0.0.1:0",

@@ -15,10 +15,20 @@ import (
 const standing = "e2e-long-term"
 
 // One user's whole way through the system: asked, accepting, written to, refusing,
-// erased. Two workers, a gateway with its callback, a WeChat that pushes sealed XML.
+// erased. Two workers, a gateway with its callback, a WeChat that pushes sealed XML;
+// on every form of Redis, as a user with the least rights.
 func TestTheWholeJourney(t *testing.T) {
 	t.Parallel()
-	w, g := newConsentWorld(t, sandbox.FormatXML, env{appVariable(testApp, "CREDITS"): "enforce"})
+	taskstest.Each(t, func(t *testing.T, redisURL string) {
+		w := newWorldOn(t, redisURL)
+		w.useLeastRights()
+		w.wholeJourney(t)
+		w.wantNothingRefused()
+	})
+}
+
+func (w *world) wholeJourney(t *testing.T) {
+	g := w.askConsent(sandbox.FormatXML, env{appVariable(testApp, "CREDITS"): "enforce"})
 	w.sandbox.control(http.MethodPut, "templates", map[string]any{
 		"app": testApp, "template_id": standing, "keys": []string{idKey, "thing2"}, "type": sandbox.LongTerm,
 	})
@@ -86,6 +96,15 @@ func TestTheWholeJourney(t *testing.T) {
 	g.mustSend(message("by-form", 1).with("kind", "template").with("form_id", "journey-form"))
 	g.awaitStatus("by-form", "accepted", 20*time.Second) // WeChat pushes nothing about these
 
+	t.Log("what an operator sees")
+	w.wantOperable()
+	if n := series(t, a.admin, "asynq_tasks_processed_total", map[string]string{"queue": testApp + ".default"}); n == 0 {
+		t.Error("the queue's series say that nothing was processed")
+	}
+	if n := series(t, a.admin, "wxnotify_queue_collector_errors_total", nil); n != 0 {
+		t.Errorf("the queues could not be read %v times", n)
+	}
+
 	t.Log("erased: nothing is kept, and nothing queued is sent")
 	g.mustSend(message("queued", 1).with("send_at", time.Now().Add(time.Hour).Format(time.RFC3339)))
 	w.sandbox.answer(1, sandbox.Accept)
@@ -133,7 +152,7 @@ func (w *world) erase(g *gatewayProcess, user int) {
 func (w *world) wantForgotten(user int) {
 	w.t.Helper()
 	tag := ledger.Tag(testApp, openID(user))
-	for _, key := range w.rdb.Keys(w.t.Context(), "*"+tag+"*").Val() {
+	for _, key := range w.keys("*" + tag + "*") {
 		if fields := w.rdb.HKeys(w.t.Context(), key).Val(); len(fields) != 1 || fields[0] != "x" { // the mark of the erasure
 			w.t.Errorf("%s is left", key)
 		}

@@ -143,6 +143,9 @@ func newWorkerParts(c *config.Config, log *slog.Logger, m *metrics.Metrics) (*wo
 func (p *workerParts) part() boot.Part {
 	return boot.Part{Name: "worker", Run: func(ctx context.Context) error {
 		err := p.worker.Run(ctx)
+		if errors.Is(err, worker.ErrStillRunning) {
+			return err // and what it still uses stays open
+		}
 		return errors.Join(err, p.close())
 	}}
 }

@@ -22,6 +22,7 @@ type Sender interface {
 	Status(ctx context.Context, app, id string) (producer.State, error)
 	Cancel(ctx context.Context, app, id string) (producer.State, error)
 	Consents
+	DeadLetters
 }
 
 // Consents is what the gateway needs of a producer.Client about what users allow.
@@ -147,6 +148,10 @@ func (g *gateway) routes() []route {
 		{"/v1/subscriptions", map[string]endpoint{http.MethodPost: g.withKey(g.grantSubscription)}},
 		{"/v1/credits", map[string]endpoint{http.MethodGet: g.withKey(g.credits)}},
 		{"/v1/users/{openid}", map[string]endpoint{http.MethodDelete: g.withKey(g.eraseUser)}},
+		{"/v1/dead", map[string]endpoint{http.MethodGet: g.withKey(g.listDead)}},
+		{"/v1/dead/{id}", map[string]endpoint{http.MethodGet: g.withKey(g.showDead)}},
+		{"/v1/dead:replay", map[string]endpoint{http.MethodPost: g.withKey(g.replayDead)}},
+		{"/v1/dead:drop", map[string]endpoint{http.MethodPost: g.withKey(g.dropDead)}},
 		{"/v1/openapi.json", map[string]endpoint{http.MethodGet: document}},
 	}
 }

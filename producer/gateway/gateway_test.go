@@ -48,6 +48,7 @@ type fakeSender struct {
 	state   producer.State
 	granted producer.SubscriptionGrant
 	credits producer.Credits
+	dead    fakeDead
 	before  func(ctx context.Context)
 }
 

@@ -37,7 +37,16 @@ func TestListIsShared(t *testing.T) {
 
 func TestStoreReplaces(t *testing.T) {
 	t.Parallel()
-	c := New(taskstest.StartRedis(t).Client(t), "")
+	taskstest.Each(t, storeReplaces)
+}
+
+func storeReplaces(t *testing.T, url string) {
+	rdb, err := tasks.ConnectRedis(url, tasks.RedisOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rdb.Close() }()
+	c := New(rdb, "")
 	for _, list := range [][]Template{{{ID: "old", Type: tasks.OneTime}}, {{ID: "new", Type: tasks.LongTerm}}, nil} {
 		if err := c.Store(t.Context(), "wx1", list); err != nil {
 			t.Fatal(err)

@@ -154,7 +154,7 @@ func unlisted(code int) Entry {
 		Code: code, Class: Unlisted,
 		Meaning:   "WeChat answered a code this version does not know.",
 		MeaningZH: "微信返回了本版本尚未收录的错误码。",
-		Remedy:    "Look the code up in WeChat's documentation, then send the message again under a new id if it is still wanted; please report the code to us.",
-		RemedyZH:  "请到微信官方文档查询该错误码，如仍需要，再用新的 id 重新发送；也欢迎向我们反馈这个错误码。",
+		Remedy:    "Look the code up in WeChat's documentation, then replay the message if it is still wanted; please report the code to us.",
+		RemedyZH:  "请到微信官方文档查询该错误码，如仍需要，再重放该消息；也欢迎向我们反馈这个错误码。",
 	}
 }

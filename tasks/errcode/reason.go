@@ -26,6 +26,7 @@ const (
 	ReasonRetired          Reason = "retired"
 	ReasonForgotten        Reason = "forgotten"
 	ReasonPaused           Reason = "paused"
+	ReasonArchived         Reason = "archived"
 )
 
 // ReasonEntry explains a reason, in the manner of Entry.
@@ -42,10 +43,10 @@ func Reasons() []ReasonEntry {
 	return []ReasonEntry{
 		{ReasonHorizon,
 			"Every attempt failed until RETRY_HORIZON ended.", "在 RETRY_HORIZON 结束前，每次尝试都失败了。",
-			"Fix the cause of the last failure, then send it again under a new id if it is still wanted.", "请先排除最后一次失败的原因；如仍需要，再用新的 id 重新发送。"},
+			"Fix the cause of the last failure, then run wxnotify dead replay if it is still wanted.", "请先排除最后一次失败的原因；如仍需要，再运行 wxnotify dead replay。"},
 		{ReasonUnlisted,
 			"WeChat answered a code this version does not know, five times.", "微信五次返回本版本未收录的错误码。",
-			"Look the code up in WeChat's documentation, then send it again under a new id if it is still wanted.", "请到微信官方文档查询该错误码；如仍需要，再用新的 id 重新发送。"},
+			"Look the code up in WeChat's documentation, then run wxnotify dead replay if it is still wanted.", "请到微信官方文档查询该错误码；如仍需要，再运行 wxnotify dead replay。"},
 		{ReasonUnanswered,
 			"The request was written and no readable answer came; the user may have got the message.", "请求已发出，但没有收到可读的应答；用户可能已收到该消息。",
 			"Ask the user before you send it again under a new id.", "请先向用户确认，再决定是否用新的 id 重发。"},
@@ -95,6 +96,9 @@ func Reasons() []ReasonEntry {
 		{ReasonPaused,
 			"Sending was paused by hand.", "发送已被人工暂停。",
 			"It goes on by itself when the pause ends; wxnotify app resume ends it now.", "暂停到期后会自动恢复；如需立即恢复，请执行 wxnotify app resume。"},
+		{ReasonArchived,
+			"The queue put the message aside without an outcome: a person archived it, or its worker died too often.", "队列在消息尚无结果时将其归档：有人手动归档，或其 worker 多次异常退出。",
+			"See whether workers crash, then run wxnotify dead replay or wxnotify dead drop.", "请检查 worker 是否反复崩溃，再运行 wxnotify dead replay 或 wxnotify dead drop。"},
 	}
 }
 

@@ -91,11 +91,11 @@ func (p *person) left(want int, when string) {
 // recordOf is the stored form of a notification's record.
 func (b *bundle) recordOf(r ledger.Ref) string {
 	b.t.Helper()
-	return b.rdb.Get(b.ctx, recordKey(r)).Val()
+	return b.rdb.Get(b.ctx, b.recordKey(r)).Val()
 }
 
-func recordKey(r ledger.Ref) string {
-	return "wxn:r:{" + ledger.Tag(r.App, r.OpenID) + "}:" + ledger.Tag(r.App, r.ID)
+func (b *bundle) recordKey(r ledger.Ref) string {
+	return b.key("r", ledger.Tag(r.App, r.OpenID)) + ":" + ledger.Tag(r.App, r.ID)
 }
 
 // hold is what the record of a notification says that it holds.

@@ -34,6 +34,10 @@
 //	                                                                                                    after a lost answer
 //	after Settle (dead), before      dead               one more attempt, as for a    dead              spent or returned;
 //	  asynq archived the task                           replay, in the old horizon                      it takes another
+//	after Settle (dead), before      dead, no letter    the same; archived all the same, it is found    dead              the same
+//	  KeepDead, or in the midst of it                   by ListedDead and BuryArchived, which keep it
+//	after a replay was enqueued,     dead, listed       one more attempt; then the list drops it, or    dead, or queued   it takes another
+//	  before ForgetDead                                 a second replay finds the task there
 //	after Cancel                     canceled           done                          canceled          spent if it was held
 //
 // As an unknown answer means: on_unknown resend gets one more attempt, drop and
@@ -66,6 +70,14 @@
 // An erasure empties both and leaves its time. A notification made before it is
 // never sent any more; a later one is.
 //
+// # Dead letters
+//
+// A dead record is beside a letter, which holds the task: asynq's archive forgets
+// all but the last 10 000. The list of an app's letters is no evidence either. Whoever
+// reads it looks at the letters and at the records, and drops what is not dead any more;
+// so it does not matter which way a task was brought back. A letter and its place in
+// the list carry the time of the death, and are dropped for that death alone.
+//
 // # Keys
 //
 //	wxn:p:{D(app,id)}               content hash and recipient tag of an id ("pointer"), and
@@ -80,6 +92,8 @@
 //	wxn:f:{D(app,openid)}           form ids, a sorted set of <uses>;<form id> by expiry in milliseconds
 //	wxn:m:{D(app,openid)}:<msgid>   D(app,id) of an accepted notification, or !state;errcode;detail of
 //	                                a receipt that came before it
+//	wxn:d:{D(app,id)}               a dead letter: when it died, ';', a JSON object with the task
+//	wxn:dead:<app>                  an app's dead letters, a sorted set of ids by when they died
 //	wxn:erase                       erasures whose records are not deleted yet: when, by D(app,openid)
 //	wxn:purge:<run>                 how far a purge came: a cursor for each node
 //

@@ -81,12 +81,15 @@ func noted(note string) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// EraseRecords deletes the records of these recipients, with their ids and
-// receipts, but for those of notifications made after the erasure. It walks all
+// EraseRecords deletes the records of these recipients, with their ids, receipts
+// and dead letters, but for those of notifications made after the erasure. It walks all
 // keys once, whatever the number of recipients.
 func (l *Ledger) EraseRecords(ctx context.Context, recipients Erasures) (records int64, err error) {
-	w := &walk{l: l, pattern: l.ns.Key("[rm]:{*"), cursors: map[string]string{}}
+	w := &walk{l: l, pattern: l.ns.Key("[rmd]:{*"), cursors: map[string]string{}}
 	w.visit = func(ctx context.Context, keys []string) error {
+		if err := l.eraseLetters(ctx, keys, recipients); err != nil {
+			return fmt.Errorf("ledger: erase: %w", err)
+		}
 		for _, key := range keys {
 			_, rest, _ := strings.Cut(key, "{")
 			tag, _, _ := strings.Cut(rest, "}")
@@ -151,6 +154,34 @@ func (l *Ledger) Erased(ctx context.Context, recipients Erasures) error {
 	}
 	if _, err := l.runText(ctx, erasedScript, []string{l.erasuresKey()}, args...); err != nil {
 		return fmt.Errorf("ledger: note what was erased: %w", err)
+	}
+	return nil
+}
+
+// eraseLetters deletes the dead letters among keys that are these recipients'. They
+// are named by the notification, so all have to be read.
+func (l *Ledger) eraseLetters(ctx context.Context, keys []string, recipients Erasures) error {
+	var letters []*redis.StringCmd
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range keys {
+			if strings.HasPrefix(key, l.letterKeyPrefix()) {
+				letters = append(letters, p.Get(ctx, key))
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, cmd := range letters {
+		d, err := parseLetter(cmd.Val())
+		note, wanted := recipients[d.recipient]
+		if err != nil || !wanted || d.CreatedAt.After(noted(note)) {
+			continue // also one that was deleted meanwhile
+		}
+		if err := l.ForgetDead(ctx, d.App, d.ID, d.DiedAt); err != nil {
+			return err
+		}
 	}
 	return nil
 }

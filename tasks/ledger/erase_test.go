@@ -104,10 +104,10 @@ func TestErasedWhileHeldLeavesNothing(t *testing.T) {
 			p.admit(a, ledger.Go)
 			p.erase()
 			b.settleRepeated(end(a), a)
-			if got := b.rdb.HKeys(b.ctx, "wxn:c:{"+p.tag()+"}").Val(); len(got) != 1 || got[0] != "x" {
+			if got := b.rdb.HKeys(b.ctx, b.key("c", p.tag())).Val(); len(got) != 1 || got[0] != "x" {
 				b.t.Errorf("%s: %v", name, got)
 			}
-			if n := b.rdb.Exists(b.ctx, "wxn:f:{"+p.tag()+"}").Val(); n != 0 {
+			if n := b.rdb.Exists(b.ctx, b.key("f", p.tag())).Val(); n != 0 {
 				b.t.Errorf("%s: a form id came back", name)
 			}
 		}
@@ -128,7 +128,7 @@ func TestLatePushesOfAnErasedUser(t *testing.T) {
 				b.t.Errorf("%+v, %v", got, err)
 			}
 		}
-		if got := b.rdb.HKeys(b.ctx, "wxn:c:{"+p.tag()+"}").Val(); len(got) != 1 {
+		if got := b.rdb.HKeys(b.ctx, b.key("c", p.tag())).Val(); len(got) != 1 {
 			b.t.Errorf("an erased user is known again: %v", got)
 		}
 	})
@@ -200,7 +200,7 @@ func TestEraseRecords(t *testing.T) {
 				left++
 			}
 		}
-		if got := b.rdb.HKeys(b.ctx, "wxn:c:{"+ann.tag()+"}").Val(); left != 1 || len(got) != 1 || got[0] != "x" {
+		if got := b.rdb.HKeys(b.ctx, b.key("c", ann.tag())).Val(); left != 1 || len(got) != 1 || got[0] != "x" {
 			b.t.Errorf("%d keys are left of the user, among them %v", left, got)
 		}
 	})
@@ -218,11 +218,11 @@ func (b *bundle) erasures() map[string]string {
 // erasedLongAgo moves the note of an erasure back, so that it is due.
 func (p *person) erasedLongAgo() {
 	p.t.Helper()
-	ms, err := strconv.ParseInt(p.rdb.HGet(p.ctx, "wxn:erase", p.tag()).Val(), 10, 64)
+	ms, err := strconv.ParseInt(p.rdb.HGet(p.ctx, p.ns.Key("erase"), p.tag()).Val(), 10, 64)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.rdb.HSet(p.ctx, "wxn:erase", p.tag(), ms-time.Minute.Milliseconds())
+	p.rdb.HSet(p.ctx, p.ns.Key("erase"), p.tag(), ms-time.Minute.Milliseconds())
 }
 
 // The user came back before their old records were erased.

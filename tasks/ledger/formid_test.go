@@ -113,7 +113,7 @@ func TestTheRightOneOfThreeFormIDs(t *testing.T) {
 		a = next(a)
 		p.holdsFormID(a, "good")
 		b.settleRepeated(accepted(a, "1"), a)
-		if n := b.rdb.Exists(b.ctx, "wxn:f:{"+p.tag()+"}").Val(); n != 0 {
+		if n := b.rdb.Exists(b.ctx, b.key("f", p.tag())).Val(); n != 0 {
 			b.t.Fatal("some form id is left")
 		}
 		for _, id := range []string{"used", "good"} {

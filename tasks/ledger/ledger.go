@@ -31,7 +31,8 @@ type Options struct {
 	// on its way. Default 10 s.
 	Grace time.Duration
 	// Batch sends the commands of many goroutines together, which a worker gains
-	// from. Each still gets its own answer. Default off.
+	// from. Each still gets its own answer. It does nothing on a Redis Cluster.
+	// Default off.
 	Batch bool
 }
 
@@ -56,11 +57,10 @@ func New(rdb redis.UniversalClient, ns tasks.Namespace, o Options) *Ledger {
 // Grace is how long a notification waits for a credit that may be on its way.
 func (l *Ledger) Grace() time.Duration { return l.o.Grace }
 
-// batcher returns the client's own batching face. It ends with the client.
+// batcher returns the client's own batching face, which ends with the client. There
+// is none for a Redis Cluster, as tasks.Batching explains.
 func batcher(rdb redis.UniversalClient, wanted bool) *redis.AutoPipeliner {
-	client, able := rdb.(interface {
-		AsyncAutoPipeline() (*redis.AutoPipeliner, error)
-	})
+	client, able := rdb.(*redis.Client)
 	if !wanted || !able {
 		return nil
 	}
@@ -84,6 +84,10 @@ var (
 	eraseScript       = script("erase")
 	erasedScript      = script("erased")
 	purgeScript       = script("purge")
+	buryScript        = script("bury")
+	keepDeadScript    = script("keepdead")
+	dropLetterScript  = script("dropletter")
+	unlistScript      = script("unlist")
 )
 
 // script joins the shared parts and one script's own.

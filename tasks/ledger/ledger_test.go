@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -31,24 +33,41 @@ type bundle struct {
 	ctx context.Context
 	l   *ledger.Ledger
 	rdb redis.UniversalClient
+	// ns sets tests apart that share a Redis.
+	ns tasks.Namespace
 	// embedded is set on the Redis that `dev` uses, where a script takes milliseconds.
 	embedded bool
 }
 
-// each runs a test on a real Redis and on the embedded one that `dev` uses.
+// cluster is shared by the tests of this package.
+var cluster taskstest.SharedCluster
+
+func TestMain(m *testing.M) { os.Exit(cluster.RunTests(m)) }
+
+// each runs a test on a real Redis, on a cluster of three masters, and on the
+// embedded Redis that `dev` uses. Behind Sentinel the ledger sees a single server.
 func each(t *testing.T, test func(b *bundle)) {
 	t.Helper()
 	t.Parallel()
 	t.Run("redis-server", func(t *testing.T) {
 		t.Parallel()
-		test(newBundle(t, taskstest.StartRedis(t).Client(t)))
+		test(newBundle(t, taskstest.StartRedis(t).Client(t), ""))
 	})
 	t.Run("batched", func(t *testing.T) {
 		t.Parallel()
 		rdb := taskstest.StartRedis(t).Client(t)
-		b := newBundle(t, rdb)
+		b := newBundle(t, rdb, "")
 		b.l = ledger.New(rdb, "", ledger.Options{Batch: true})
 		test(b)
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		rdb, err := tasks.ConnectRedis(cluster.Get(t).URL, tasks.RedisOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = rdb.Close() })
+		test(newBundle(t, rdb, namespaceOf(t)))
 	})
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
@@ -59,7 +78,7 @@ func each(t *testing.T, test func(b *bundle)) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = rdb.Close() })
-		b := newBundle(t, rdb)
+		b := newBundle(t, rdb, "")
 		b.embedded = true
 		test(b)
 	})
@@ -80,9 +99,18 @@ func runClock(ctx context.Context, server *miniredis.Miniredis) {
 	}
 }
 
-func newBundle(t *testing.T, rdb redis.UniversalClient) *bundle {
-	return &bundle{t: t, ctx: t.Context(), rdb: rdb, l: ledger.New(rdb, "", ledger.Options{})}
+func newBundle(t *testing.T, rdb redis.UniversalClient, ns tasks.Namespace) *bundle {
+	return &bundle{t: t, ctx: t.Context(), rdb: rdb, ns: ns, l: ledger.New(rdb, ns, ledger.Options{})}
 }
+
+// namespaceOf is one that no other test of this run has.
+func namespaceOf(t *testing.T) tasks.Namespace {
+	sum := sha256.Sum256([]byte(t.Name()))
+	return tasks.Namespace(hex.EncodeToString(sum[:8]))
+}
+
+// key names a key of a recipient.
+func (b *bundle) key(kind, tag string) string { return b.ns.Key(kind + ":{" + tag + "}") }
 
 func ref(id string) ledger.Ref { return ledger.Ref{App: app, ID: id, OpenID: "o-" + id} }
 
@@ -482,9 +510,7 @@ func TestRedisLostTheRecord(t *testing.T) {
 		a := admission(ref("lost"))
 		b.claim(a.Ref)
 		b.admit(a, ledger.Go)
-		if err := b.rdb.FlushAll(b.ctx).Err(); err != nil {
-			b.t.Fatal(err)
-		}
+		b.wipe()
 		b.claim(a.Ref)
 		if got := b.settle(settlement(a, ledger.End, tasks.Accepted), "accepted"); !got.Applied {
 			b.t.Fatalf("%+v", got)
@@ -588,14 +614,14 @@ func TestHowLongThingsAreKept(t *testing.T) {
 			b.settle(settlement(a, ledger.End, outcome), tasks.Status(outcome))
 			for _, key := range b.keys() {
 				most := want
-				if outcome == tasks.Accepted && strings.HasPrefix(key, "wxn:p:") {
+				if outcome == tasks.Accepted && strings.HasPrefix(key, string(b.ns.Key("p:"))) {
 					most += time.Hour // the pointer was claimed for the attempt
 				}
 				if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl <= want-time.Minute || ttl > most {
 					b.t.Errorf("%s: %s is kept for %v, want %v", outcome, key, ttl, most)
 				}
 			}
-			b.rdb.FlushAll(b.ctx)
+			b.wipe()
 		}
 	})
 }
@@ -753,11 +779,21 @@ func (b *bundle) ages(d time.Duration) {
 
 func (b *bundle) keys() []string {
 	b.t.Helper()
-	keys, err := b.rdb.Keys(b.ctx, "wxn:*").Result()
+	keys, err := taskstest.Keys(b.ctx, b.rdb, b.ns.Key("*"))
 	if err != nil || len(keys) == 0 {
 		b.t.Fatalf("keys: %v, %v", keys, err)
 	}
 	return keys
+}
+
+// wipe deletes what this test has stored, as if Redis had lost it.
+func (b *bundle) wipe() {
+	b.t.Helper()
+	for _, key := range b.keys() {
+		if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
+			b.t.Fatal(err)
+		}
+	}
 }
 
 // Redis Cluster needs every key of a script declared, and in one slot.

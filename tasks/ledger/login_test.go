@@ -97,7 +97,7 @@ func TestLoginCodesOpenIDIsForgotten(t *testing.T) {
 
 func (b *bundle) forgottenWithin(id string, most time.Duration) {
 	b.t.Helper()
-	if ttl := b.rdb.PTTL(b.ctx, "wxn:p:{"+ledger.Tag(app, id)+"}").Val(); ttl <= 0 || ttl > most {
+	if ttl := b.rdb.PTTL(b.ctx, b.key("p", ledger.Tag(app, id))).Val(); ttl <= 0 || ttl > most {
 		b.t.Errorf("the pointer lasts %v, want %v", ttl, most)
 	}
 }
@@ -175,7 +175,7 @@ func TestDeathDuringTheExchange(t *testing.T) {
 func TestClaimOfACodeLastsUntilTheOutcome(t *testing.T) {
 	each(t, func(b *bundle) {
 		b.claimCode("m", "")
-		key := "wxn:p:{" + ledger.Tag(app, "m") + "}"
+		key := b.key("p", ledger.Tag(app, "m"))
 		b.rdb.PExpire(b.ctx, key, time.Minute)
 		b.claimCode("m", "")
 		if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl < 40*24*time.Hour {

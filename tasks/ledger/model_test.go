@@ -268,7 +268,7 @@ func (m *model) giveBack(n *note) {
 func (m *model) wait() {
 	for {
 		<-time.After(2 * time.Millisecond)
-		if m.p.rdb.Exists(m.p.ctx, "wxn:t:{"+m.p.tag()+"}").Val() == 0 {
+		if m.p.rdb.Exists(m.p.ctx, m.p.key("t", m.p.tag())).Val() == 0 {
 			return
 		}
 	}

@@ -102,7 +102,7 @@ func (l *Ledger) clock(ctx context.Context) (time.Time, error) {
 // progressFor is how long an unfinished purge can be taken up.
 const progressFor = 24 * time.Hour
 
-// progressKey holds how far a run came on each node.
+// progressKey holds how far a run came on each server, by its run id.
 func (l *Ledger) progressKey(run int64) string {
 	return l.ns.Key("purge:" + strconv.FormatInt(run, 10))
 }

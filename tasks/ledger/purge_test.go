@@ -56,10 +56,10 @@ func sorts() []sort {
 
 func (p *person) store(pipe redis.Pipeliner, s sort) {
 	if len(s.fields) > 0 {
-		pipe.HSet(p.ctx, "wxn:c:{"+p.tag()+"}", s.fields)
+		pipe.HSet(p.ctx, p.key("c", p.tag()), s.fields)
 	}
 	for member, left := range s.forms {
-		pipe.ZAdd(p.ctx, "wxn:f:{"+p.tag()+"}", redis.Z{Member: member, Score: float64(time.Now().Add(left).UnixMilli())})
+		pipe.ZAdd(p.ctx, p.key("f", p.tag()), redis.Z{Member: member, Score: float64(time.Now().Add(left).UnixMilli())})
 	}
 }
 
@@ -97,8 +97,8 @@ func (b *bundle) purged(ofEach int) {
 		_, err := b.rdb.Pipelined(b.ctx, func(pipe redis.Pipeliner) error {
 			for i := range ofEach {
 				tag := b.person(fmt.Sprint(s.name, i)).tag()
-				fields[i] = pipe.HGetAll(b.ctx, "wxn:c:{"+tag+"}")
-				forms[i] = pipe.ZRange(b.ctx, "wxn:f:{"+tag+"}", 0, -1)
+				fields[i] = pipe.HGetAll(b.ctx, b.key("c", tag))
+				forms[i] = pipe.ZRange(b.ctx, b.key("f", tag), 0, -1)
 			}
 			return nil
 		})
@@ -142,7 +142,7 @@ func TestPurgeGoesOnWhereItEnded(t *testing.T) {
 	each(t, func(b *bundle) {
 		ofEach := b.many(550) // 4 950 users
 		want := b.stock(ofEach)
-		ledgers := []*ledger.Ledger{b.l, ledger.New(b.rdb, "", ledger.Options{})}
+		ledgers := []*ledger.Ledger{b.l, ledger.New(b.rdb, b.ns, ledger.Options{})}
 		var got ledger.Purged
 		finished, calls := false, 0
 		for ; !finished; calls++ {
@@ -161,7 +161,7 @@ func TestPurgeGoesOnWhereItEnded(t *testing.T) {
 			if again, finished, err := b.l.Purge(b.ctx, run, 0); err != nil || !finished || again != (ledger.Purged{}) {
 				b.t.Errorf("%s: %+v, %v, %v", name, again, finished, err)
 			}
-			key := fmt.Sprint("wxn:purge:", run)
+			key := b.ns.Key(fmt.Sprint("purge:", run))
 			if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl <= 0 || ttl > 24*time.Hour {
 				b.t.Errorf("the progress is kept for %v", ttl)
 			}
@@ -179,7 +179,7 @@ func TestTwoPurgesAtOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				p, finished, err := ledger.New(b.rdb, "", ledger.Options{}).Purge(b.ctx, 1, 0)
+				p, finished, err := ledger.New(b.rdb, b.ns, ledger.Options{}).Purge(b.ctx, 1, 0)
 				mu.Lock()
 				defer mu.Unlock()
 				add(&got, p)

@@ -135,9 +135,9 @@ func TestReceiptOfAForgottenMessage(t *testing.T) {
 		p := b.person("ann")
 		a := p.admitted("m")
 		p.settle(accepted(a, msgID), "accepted")
-		b.rdb.Del(b.ctx, recordKey(a.Ref))
+		b.rdb.Del(b.ctx, b.recordKey(a.Ref))
 		p.receives(msgID, true, ledger.ReceiptGone)
-		if n := b.rdb.Exists(b.ctx, recordKey(a.Ref)).Val(); n != 0 {
+		if n := b.rdb.Exists(b.ctx, b.recordKey(a.Ref)).Val(); n != 0 {
 			b.t.Error("a receipt brought a record back")
 		}
 	})
@@ -160,9 +160,9 @@ func TestReceiptsKeepLives(t *testing.T) {
 		p.receives("8", false, ledger.ReceiptEarly)
 		p.settle(accepted(early, "8"), tasks.StatusUndelivered)
 		for key, most := range map[string]time.Duration{
-			recordKey(a.Ref): left, "wxn:m:{" + p.tag() + "}:" + msgID: left,
-			recordKey(early.Ref): 24 * time.Hour, "wxn:m:{" + p.tag() + "}:8": 6 * time.Hour,
-			"wxn:m:{" + p.tag() + "}:7": time.Hour,
+			b.recordKey(a.Ref): left, b.key("m", p.tag()) + ":" + msgID: left,
+			b.recordKey(early.Ref): 24 * time.Hour, b.key("m", p.tag()) + ":8": 6 * time.Hour,
+			b.key("m", p.tag()) + ":7": time.Hour,
 		} {
 			if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl > most || ttl < most-time.Minute {
 				b.t.Errorf("%s is kept for %v, want %v", key, ttl, most)

@@ -163,7 +163,7 @@ func TestManyCredits(t *testing.T) {
 			p.says(fmt.Sprint("a", i))
 		}
 		p.left(many, "granted")
-		if text := b.rdb.HGet(b.ctx, "wxn:c:{"+p.tag()+"}", "s"+template).Val(); len(text) > 220 {
+		if text := b.rdb.HGet(b.ctx, b.key("c", p.tag()), "s"+template).Val(); len(text) > 220 {
 			b.t.Errorf("the stored form of %d credits takes %d bytes", many, len(text))
 		}
 		for i := range many {
@@ -410,7 +410,7 @@ func TestFiftySendsForTenCredits(t *testing.T) {
 		for i := range 10 {
 			p.says(fmt.Sprint("a", i))
 		}
-		ledgers := []*ledger.Ledger{b.l, ledger.New(b.rdb, "", ledger.Options{})}
+		ledgers := []*ledger.Ledger{b.l, ledger.New(b.rdb, b.ns, ledger.Options{})}
 		var c crowd
 		var wg sync.WaitGroup
 		for i := range 50 {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -40,16 +41,25 @@ type Server struct {
 // on the machine the test fails: a skipped test proves nothing.
 func StartRedis(t testing.TB, args ...string) *Server {
 	t.Helper()
-	port := freePort(t)
-	s := &Server{
-		Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		dir:  t.TempDir(),
-	}
-	s.URL = "redis://" + s.Addr + "/0"
+	return startRedis(t, freePorts(t, 1)[0], args...)
+}
+
+func startRedis(t testing.TB, port int, args ...string) *Server {
+	t.Helper()
+	s := newServer(t, port)
 	s.args = append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--logfile", filepath.Join(s.dir, "redis.log"), "--daemonize", "no"}, args...)
+		"--save", "", "--appendonly", "no", "--logfile", s.logFile(), "--daemonize", "no"}, args...)
 	s.Start(t)
-	t.Cleanup(func() { s.Kill() })
+	return s
+}
+
+// newServer names a server that has its folder but does not run yet. It is killed
+// when the test ends.
+func newServer(t testing.TB, port int) *Server {
+	t.Helper()
+	s := &Server{Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), dir: t.TempDir()}
+	s.URL = "redis://" + s.Addr + "/0"
+	t.Cleanup(s.Kill)
 	return s
 }
 
@@ -100,7 +110,8 @@ func (s *Server) answers() bool {
 		return false
 	}
 	answer, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && strings.HasPrefix(answer, "+PONG")
+	// One that wants a password has loaded its data too: it accepts it at once.
+	return err == nil && (strings.HasPrefix(answer, "+PONG") || strings.HasPrefix(answer, "-NOAUTH"))
 }
 
 // Stop shuts the server down as an operator would, keeping what its
@@ -138,20 +149,80 @@ func (s *Server) Client(t testing.TB) redis.UniversalClient {
 	return rdb
 }
 
+// running reports whether the process lives, by what Stop and Kill did.
+func (s *Server) running() bool { return s.cmd != nil }
+
+// command sends one command on a connection of its own.
+func (s *Server) command(args ...any) *redis.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, Protocol: 2, ContextTimeoutEnabled: true})
+	defer func() { _ = rdb.Close() }()
+	return rdb.Do(ctx, args...)
+}
+
+// must is a command that is taken.
+func (s *Server) must(t testing.TB, args ...any) string {
+	t.Helper()
+	text, err := s.command(args...).Text()
+	if err != nil {
+		t.Fatalf("taskstest: %v: %v\n%s", args, err, s.log())
+	}
+	return text
+}
+
+// info reads an answer of lines of name:value; it is empty if there is none.
+func (s *Server) info(args ...any) map[string]string {
+	values := map[string]string{}
+	text, _ := s.command(args...).Text()
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			values[name] = value
+		}
+	}
+	return values
+}
+
+func (s *Server) logFile() string { return filepath.Join(s.dir, "redis.log") }
+
 func (s *Server) log() string {
-	text, err := os.ReadFile(filepath.Join(s.dir, "redis.log"))
+	text, err := os.ReadFile(s.logFile())
 	if err != nil {
 		return fmt.Sprintf("(no log: %v)", err)
 	}
 	return string(text)
 }
 
-func freePort(t testing.TB) int {
+// Ports are taken from below those that systems give to outgoing connections: such
+// a one could be lost before its server listens, or while it is down.
+const (
+	firstPort = 10_000
+	portCount = 22_000
+)
+
+// freePorts returns n different ports of 127.0.0.1 that nobody listens on. Until
+// the test ends it holds the UDP ports of the same numbers, which nobody uses: so
+// no other test takes them, of this process or another.
+func freePorts(t testing.TB, n int) []int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("taskstest: free port: %v", err)
+	ports := make([]int, 0, n)
+	for range 100 * n {
+		port := firstPort + rand.IntN(portCount)
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		held, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue // another test's
+		}
+		t.Cleanup(func() { _ = held.Close() })
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue // another program's
+		}
+		_ = l.Close()
+		if ports = append(ports, port); len(ports) == n {
+			return ports
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatalf("taskstest: no %d free ports from %d on", n, firstPort)
+	return nil
 }

@@ -70,12 +70,12 @@ func TestNearEndAsksOnceAMinute(t *testing.T) {
 	eyes.await(t, 40)
 	b.wantCalls(1) // its end is far
 
-	b.age(2*time.Hour - 290*time.Second)
-	b.shift(b.keys.budget, -time.Minute, "asked")
 	b.fake.mu.Lock()
 	b.fake.end = time.Now().Add(290 * time.Second)
 	b.fake.life = 0 // no successor yet: the same token until its end
 	b.fake.mu.Unlock()
+	b.age(2*time.Hour - 290*time.Second)
+	b.shift(b.keys.budget, -time.Minute, "asked")
 	b.awaitCalls(2)
 	eyes.await(t, 60)
 	b.wantCalls(2)

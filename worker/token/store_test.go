@@ -1,10 +1,6 @@
 package token
 
 import (
-	"errors"
-	"fmt"
-	"net"
-	"strconv"
 	"testing"
 	"time"
 
@@ -151,40 +147,26 @@ func TestForeignReplyIsNotTaken(t *testing.T) {
 	}
 }
 
-// All keys of an app are in one slot and every script declares what it touches.
-func TestRedisCluster(t *testing.T) {
+// On a cluster all keys of an app are in one slot, and every script declares what
+// it touches.
+func TestOnEveryRedis(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bus := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	server := taskstest.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
-	node := server.Client(t)
-	if err := node.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
-		t.Fatal(err)
-	}
-	taskstest.Eventually(t, 10*time.Second, func() string {
-		if err := node.Get(t.Context(), "any").Err(); !errors.Is(err, redis.Nil) {
-			return fmt.Sprint(err)
+	taskstest.Each(t, func(t *testing.T, url string) {
+		rdb, err := tasks.ConnectRedis(url, tasks.RedisOptions{})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return ""
+		t.Cleanup(func() { _ = rdb.Close() })
+		m, err := New(Config{
+			Redis: rdb, Namespace: "team",
+			Apps: []App{{Credential: wechat.Credential{AppID: appID}, API: newFake(), Mode: Classic}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Close)
+		wholeLife(t, m)
 	})
-	rdb, err := tasks.ConnectRedis("redis-cluster://"+server.Addr, tasks.RedisOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = rdb.Close() })
-	m, err := New(Config{
-		Redis: rdb, Namespace: "team",
-		Apps: []App{{Credential: wechat.Credential{AppID: appID}, API: newFake(), Mode: Classic}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(m.Close)
-	wholeLife(t, m)
 }
 
 // wholeLife runs every script once.

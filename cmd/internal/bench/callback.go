@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -22,7 +23,7 @@ type pushed struct {
 type receiver struct {
 	queue string
 	// start starts the process that listens on addr.
-	start func(ctx context.Context, addr string) (*process, error)
+	start func(ctx context.Context, addr string) (*lab.Process, error)
 	// pushes makes n requests for it.
 	pushes func(ctx context.Context, addr string, n int) ([][]byte, error)
 }
@@ -33,7 +34,7 @@ const warmUp = 10 * connections
 
 // measureCallbacks lets both receivers store the same events, in turns. No worker
 // runs.
-func measureCallbacks(ctx context.Context, l *lab, r *results) error {
+func measureCallbacks(ctx context.Context, l *testbed, r *results) error {
 	for range r.rounds {
 		if err := l.pushRound(ctx, l.gatewayReceiver(), r.n, &r.callbacks.gateway); err != nil {
 			return err
@@ -46,11 +47,11 @@ func measureCallbacks(ctx context.Context, l *lab, r *results) error {
 }
 
 // pushRound sends n pushes to a fresh process and an empty Redis.
-func (l *lab) pushRound(ctx context.Context, to receiver, n int, into *pushed) error {
+func (l *testbed) pushRound(ctx context.Context, to receiver, n int, into *pushed) error {
 	if err := l.redis.flush(ctx); err != nil {
 		return err
 	}
-	addr, _, err := freeAddr()
+	addr, _, err := lab.FreeAddr()
 	if err != nil {
 		return err
 	}
@@ -62,8 +63,8 @@ func (l *lab) pushRound(ctx context.Context, to receiver, n int, into *pushed) e
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	if err := await(ctx, p.name+" to listen", startWithin, func() (bool, error) { return listens(ctx, addr), nil }); err != nil {
+	defer p.Stop()
+	if err := lab.Await(ctx, p.Name()+" to listen", startWithin, func() (bool, error) { return listens(ctx, addr), nil }); err != nil {
 		return err
 	}
 	if _, err := fire(ctx, addr, pushes[:warmUp]); err != nil {
@@ -78,7 +79,7 @@ func (l *lab) pushRound(ctx context.Context, to receiver, n int, into *pushed) e
 }
 
 // allStored says whether every push became one task.
-func (l *lab) allStored(queue string, n int) error {
+func (l *testbed) allStored(queue string, n int) error {
 	info, err := l.redis.inspector.GetQueueInfo(queue)
 	if err != nil {
 		return fmt.Errorf("look at the queue: %w", err)
@@ -100,11 +101,11 @@ func listens(ctx context.Context, addr string) bool {
 }
 
 // gatewayReceiver is wxnotify's gateway, for an app in safe mode.
-func (l *lab) gatewayReceiver() receiver {
+func (l *testbed) gatewayReceiver() receiver {
 	return receiver{queue: tasks.Namespace("").EventsQueue(benchApp), start: l.startGateway, pushes: sealedPushes}
 }
 
 // bareReceiver is net/http and asynq alone.
-func (l *lab) bareReceiver() receiver {
+func (l *testbed) bareReceiver() receiver {
 	return receiver{queue: bareQueue, start: l.startBareCallback, pushes: openedPushes}
 }

@@ -16,7 +16,7 @@ import (
 const asking = 256
 
 // eachUser calls do for the first n users, with a ledger as workers have it.
-func (l *lab) eachUser(ctx context.Context, n int, do func(ctx context.Context, books *ledger.Ledger, i int) error) error {
+func (l *testbed) eachUser(ctx context.Context, n int, do func(ctx context.Context, books *ledger.Ledger, i int) error) error {
 	rdb, err := tasks.ConnectRedis("redis://"+l.redis.addr+"/0", tasks.RedisOptions{})
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (l *lab) eachUser(ctx context.Context, n int, do func(ctx context.Context, 
 
 // weigh returns the bytes of Redis that put takes for each of n users, in a Redis
 // that holds nothing else.
-func (l *lab) weigh(ctx context.Context, n int, put func(ctx context.Context, books *ledger.Ledger, i int) error) (float64, error) {
+func (l *testbed) weigh(ctx context.Context, n int, put func(ctx context.Context, books *ledger.Ledger, i int) error) (float64, error) {
 	if err := l.redis.flush(ctx); err != nil {
 		return 0, err
 	}
@@ -60,7 +60,7 @@ func (l *lab) weigh(ctx context.Context, n int, put func(ctx context.Context, bo
 
 // measureCredits weighs one one-time credit for each user, and the memory of the
 // push that it came with.
-func measureCredits(ctx context.Context, l *lab, r *results) (err error) {
+func measureCredits(ctx context.Context, l *testbed, r *results) (err error) {
 	r.creditBytes, err = l.weigh(ctx, r.users, grantCredit)
 	return err
 }

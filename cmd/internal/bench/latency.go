@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -19,7 +20,7 @@ type latency struct {
 
 // measureLatency sends one message now and then, to a worker's two urgent lanes
 // and to the bare handler.
-func measureLatency(ctx context.Context, l *lab, r *results) error {
+func measureLatency(ctx context.Context, l *testbed, r *results) error {
 	if err := l.redis.flush(ctx); err != nil {
 		return err
 	}
@@ -30,21 +31,21 @@ func measureLatency(ctx context.Context, l *lab, r *results) error {
 	if err != nil {
 		return err
 	}
-	defer bare.stop()
+	defer bare.Stop()
 	r.latency.bare, err = l.trickle(ctx, l.bare(), messages("lb", r.sends))
 	return err
 }
 
-func (l *lab) workerLatency(ctx context.Context, r *results) error {
+func (l *testbed) workerLatency(ctx context.Context, r *results) error {
 	worker, err := l.startWorker(ctx, l.redis.addr)
 	if err != nil {
 		return err
 	}
-	defer worker.stop()
-	if err := sleep(ctx, r.idle); err != nil {
+	defer worker.Stop()
+	if err := lab.Sleep(ctx, r.idle); err != nil {
 		return err
 	}
-	r.latency.resident = worker.resident()
+	r.latency.resident = worker.Resident()
 	if r.latency.standard, err = l.trickle(ctx, l.pipeline(tasks.Default), messages("ld", r.sends)); err != nil {
 		return err
 	}
@@ -54,8 +55,8 @@ func (l *lab) workerLatency(ctx context.Context, r *results) error {
 
 // trickle sends the list one by one, 50 to 150 ms apart, and returns how long
 // each took to arrive.
-func (l *lab) trickle(ctx context.Context, s side, list []message) (waits, error) {
-	if err := l.sandbox.reset(ctx); err != nil {
+func (l *testbed) trickle(ctx context.Context, s side, list []message) (waits, error) {
+	if err := l.sandbox.Reset(ctx); err != nil {
 		return waits{}, err
 	}
 	sender, err := s.open()
@@ -65,7 +66,7 @@ func (l *lab) trickle(ctx context.Context, s side, list []message) (waits, error
 	defer sender.close()
 	sent := make(map[string]time.Time, len(list))
 	for _, m := range list {
-		if err := sleep(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)); err != nil {
+		if err := lab.Sleep(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)); err != nil {
 			return waits{}, err
 		}
 		sent[m.id] = time.Now()
@@ -79,7 +80,7 @@ func (l *lab) trickle(ctx context.Context, s side, list []message) (waits, error
 	return l.arrivals(ctx, sent)
 }
 
-func (l *lab) arrivals(ctx context.Context, sent map[string]time.Time) (waits, error) {
+func (l *testbed) arrivals(ctx context.Context, sent map[string]time.Time) (waits, error) {
 	report, err := l.sandbox.accepted(ctx, len(sent))
 	if err != nil {
 		return waits{}, err

@@ -19,7 +19,7 @@ const (
 // part is a measurement that can be taken alone.
 type part struct {
 	name, what string
-	measure    func(context.Context, *lab, *results) error
+	measure    func(context.Context, *testbed, *results) error
 }
 
 // parts are all there are, in the order in which they are taken.

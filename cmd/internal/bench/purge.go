@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
@@ -33,7 +34,7 @@ const (
 
 // measureFormIDs weighs a form id for each user, lets all of them expire, gives
 // one user in a hundred another, and purges.
-func measureFormIDs(ctx context.Context, l *lab, r *results) (err error) {
+func measureFormIDs(ctx context.Context, l *testbed, r *results) (err error) {
 	f := &r.formIDs
 	f.bytes, err = l.weigh(ctx, r.users, func(ctx context.Context, books *ledger.Ledger, i int) error {
 		return grantFormID(ctx, books, i, expiring, formIDLife)
@@ -48,7 +49,7 @@ func measureFormIDs(ctx context.Context, l *lab, r *results) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, formIDLife); err != nil {
+	if err := lab.Sleep(ctx, formIDLife); err != nil {
 		return err
 	}
 	if err := l.purge(ctx, r.users, f); err != nil {
@@ -58,7 +59,7 @@ func measureFormIDs(ctx context.Context, l *lab, r *results) (err error) {
 }
 
 // purge deletes the expired ones, as a worker does but in one go.
-func (l *lab) purge(ctx context.Context, expired int, f *formIDs) error {
+func (l *testbed) purge(ctx context.Context, expired int, f *formIDs) error {
 	rdb, err := tasks.ConnectRedis("redis://"+l.redis.addr+"/0", tasks.RedisOptions{})
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (l *lab) purge(ctx context.Context, expired int, f *formIDs) error {
 }
 
 // checkLive says whether the purge left what has not expired.
-func (l *lab) checkLive(ctx context.Context, n int) error {
+func (l *testbed) checkLive(ctx context.Context, n int) error {
 	return l.eachUser(ctx, n, func(ctx context.Context, books *ledger.Ledger, i int) error {
 		c, err := books.Credits(ctx, benchApp, openID(i))
 		if err != nil {

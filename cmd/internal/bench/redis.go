@@ -11,6 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -52,7 +53,7 @@ func (r *redisServer) flush(ctx context.Context) error {
 
 // drained returns once a queue holds no task in any state.
 func (r *redisServer) drained(ctx context.Context, queue string) error {
-	return await(ctx, "the queue to drain", drainWithin, func() (bool, error) {
+	return lab.Await(ctx, "the queue to drain", drainWithin, func() (bool, error) {
 		info, err := r.inspector.GetQueueInfo(queue)
 		if err != nil {
 			return false, fmt.Errorf("look at the queue: %w", err)
@@ -67,7 +68,7 @@ func (r *redisServer) drained(ctx context.Context, queue string) error {
 // memory is Redis's used_memory in bytes, once no connection but our own is
 // left: each holds buffers, which are no part of what is stored.
 func (r *redisServer) memory(ctx context.Context) (int64, error) {
-	err := await(ctx, "the connections to Redis to close", startWithin, func() (bool, error) {
+	err := lab.Await(ctx, "the connections to Redis to close", startWithin, func() (bool, error) {
 		n, err := r.number(ctx, "clients", "connected_clients")
 		return n <= 1, err
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/hibiken/asynq"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
 )
@@ -18,7 +19,7 @@ type side struct {
 	// open connects to Redis to enqueue.
 	open func() (sender, error)
 	// start starts the process that sends.
-	start func(ctx context.Context, redisAddr string) (*process, error)
+	start func(ctx context.Context, redisAddr string) (*lab.Process, error)
 }
 
 // sender enqueues.
@@ -56,7 +57,7 @@ func (m message) data() map[string]string {
 }
 
 // pipeline is wxnotify: the producer on one end, a worker on the other.
-func (l *lab) pipeline(lane tasks.Priority) side {
+func (l *testbed) pipeline(lane tasks.Priority) side {
 	return side{
 		queue: tasks.Namespace("").Queue(benchApp, lane),
 		open: func() (sender, error) {
@@ -100,7 +101,7 @@ func (p pipelineSender) sendAll(ctx context.Context, list []message) error {
 func (p pipelineSender) close() { _ = p.client.Close() } // every send has been answered
 
 // bare is asynq alone.
-func (l *lab) bare() side {
+func (l *testbed) bare() side {
 	return side{
 		queue: bareQueue,
 		open:  func() (sender, error) { return bareEnqueuer{asynq.NewClient(bareRedis(l.redis.addr))}, nil },

@@ -53,16 +53,6 @@ func TestRateCountsIntervals(t *testing.T) {
 	}
 }
 
-func TestResident(t *testing.T) {
-	t.Parallel()
-	if got := residentOf("Name:\tx\nVmPeak:\t 99 kB\nVmRSS:\t   2048 kB\nThreads:\t5\n"); got != 2<<20 {
-		t.Error(got)
-	}
-	if got := residentOf("Name:\tx\n"); got != 0 {
-		t.Error(got)
-	}
-}
-
 func TestInfoField(t *testing.T) {
 	t.Parallel()
 	info := "# Memory\r\nused_memory_rss:5\r\nused_memory:1234\r\n"

@@ -18,7 +18,7 @@ type throughput struct {
 }
 
 // measureThroughput lets both sides empty a full queue, in turns.
-func measureThroughput(ctx context.Context, l *lab, r *results) error {
+func measureThroughput(ctx context.Context, l *testbed, r *results) error {
 	for range r.rounds {
 		if err := l.pipelineRound(ctx, r); err != nil {
 			return err
@@ -33,7 +33,7 @@ func measureThroughput(ctx context.Context, l *lab, r *results) error {
 }
 
 // pipelineRound is a round that also looks at memory.
-func (l *lab) pipelineRound(ctx context.Context, r *results) error {
+func (l *testbed) pipelineRound(ctx context.Context, r *results) error {
 	side := l.pipeline(tasks.Default)
 	if err := l.redis.flush(ctx); err != nil {
 		return err
@@ -60,7 +60,7 @@ type memories struct{ queued, finished, resident int64 }
 
 // race fills the queue while nobody works, starts the side's process and returns
 // its sends per second, from the first to the last arrival at the sandbox.
-func (l *lab) race(ctx context.Context, s side, list []message) (rate float64, m memories, err error) {
+func (l *testbed) race(ctx context.Context, s side, list []message) (rate float64, m memories, err error) {
 	if err := l.fill(ctx, s, list); err != nil {
 		return 0, m, err
 	}
@@ -71,26 +71,26 @@ func (l *lab) race(ctx context.Context, s side, list []message) (rate float64, m
 	if err != nil {
 		return 0, m, err
 	}
-	defer p.stop()
+	defer p.Stop()
 	if err := l.redis.drained(ctx, s.queue); err != nil {
 		return 0, m, err
 	}
-	m.resident = p.resident()
+	m.resident = p.Resident()
 	report, err := l.sandbox.accepted(ctx, len(list))
 	if err != nil {
 		return 0, m, err
 	}
-	p.stop()
+	p.Stop()
 	m.finished, err = l.redis.memory(ctx)
 	return rateOf(report), m, err
 }
 
 // fill empties Redis and the sandbox's report and enqueues the list.
-func (l *lab) fill(ctx context.Context, s side, list []message) error {
+func (l *testbed) fill(ctx context.Context, s side, list []message) error {
 	if err := l.redis.flush(ctx); err != nil {
 		return err
 	}
-	if err := l.sandbox.reset(ctx); err != nil {
+	if err := l.sandbox.Reset(ctx); err != nil {
 		return err
 	}
 	sender, err := s.open()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
@@ -26,7 +27,7 @@ type perSend struct{ roundTrips, commands float64 }
 // measureTraffic counts between a worker and Redis, during runs and, after the
 // first, while there is nothing to do. It comes first of all and so warms up the
 // sandbox and Redis: it measures no time.
-func measureTraffic(ctx context.Context, l *lab, r *results) (err error) {
+func measureTraffic(ctx context.Context, l *testbed, r *results) (err error) {
 	t := &r.traffic
 	nothing := func() error { return nil }
 	t.observed, err = l.countTraffic(ctx, messages("t", r.n), tasks.CreditsObserve, nothing, func(p *proxy) (err error) {
@@ -52,7 +53,7 @@ func measureTraffic(ctx context.Context, l *lab, r *results) (err error) {
 // holdJobs keeps the worker's scheduled jobs waiting. On a Redis that is new to it
 // a worker purges at once, and would ask for every consent in the middle of the
 // sends.
-func (l *lab) holdJobs() error {
+func (l *testbed) holdJobs() error {
 	if err := l.redis.inspector.PauseQueue(tasks.Namespace("").SystemQueue()); err != nil {
 		return fmt.Errorf("hold the scheduled jobs: %w", err)
 	}
@@ -61,7 +62,7 @@ func (l *lab) holdJobs() error {
 
 // countTraffic lets a worker send the list through a proxy. It calls before once
 // the list is queued, and after once it is sent, while worker and proxy are there.
-func (l *lab) countTraffic(ctx context.Context, list []message, mode tasks.CreditMode, before func() error, after func(*proxy) error) (perSend, error) {
+func (l *testbed) countTraffic(ctx context.Context, list []message, mode tasks.CreditMode, before func() error, after func(*proxy) error) (perSend, error) {
 	side := l.pipeline(tasks.Default)
 	if err := l.fill(ctx, side, list); err != nil {
 		return perSend{}, err
@@ -78,7 +79,7 @@ func (l *lab) countTraffic(ctx context.Context, list []message, mode tasks.Credi
 	if err != nil {
 		return perSend{}, err
 	}
-	defer worker.stop()
+	defer worker.Stop()
 	if err := l.redis.drained(ctx, side.queue); err != nil {
 		return perSend{}, err
 	}
@@ -91,7 +92,7 @@ func (l *lab) countTraffic(ctx context.Context, list []message, mode tasks.Credi
 }
 
 // checkSpent says whether every message spent its recipient's credit.
-func (l *lab) checkSpent(ctx context.Context, n int) error {
+func (l *testbed) checkSpent(ctx context.Context, n int) error {
 	return l.eachUser(ctx, n, func(ctx context.Context, books *ledger.Ledger, i int) error {
 		c, err := books.Credits(ctx, benchApp, openID(i))
 		if err != nil {
@@ -105,13 +106,13 @@ func (l *lab) checkSpent(ctx context.Context, n int) error {
 }
 
 // watchIdle returns commands per second, asked and executed.
-func (l *lab) watchIdle(ctx context.Context, p *proxy, d time.Duration) (asked, executed float64, err error) {
+func (l *testbed) watchIdle(ctx context.Context, p *proxy, d time.Duration) (asked, executed float64, err error) {
 	before, err := l.redis.executed(ctx)
 	if err != nil {
 		return 0, 0, err
 	}
 	start, asks := time.Now(), p.commands.Load()
-	if err := sleep(ctx, d); err != nil {
+	if err := lab.Sleep(ctx, d); err != nil {
 		return 0, 0, err
 	}
 	seconds := time.Since(start).Seconds()

@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 func (l *loader) count(name, value string, low, high int) int {
@@ -37,7 +39,7 @@ func (l *loader) number(name, value string, high float64) float64 {
 const maxDuration = 10 * 365 * 24 * time.Hour
 
 func (l *loader) duration(name, value string) time.Duration {
-	d, ok := ParseDuration(value)
+	d, ok := tasks.ParseDuration(value)
 	switch {
 	case !ok:
 		l.add(name, "must be a duration with its unit, such as 10s, 90m, 24h or 30d")
@@ -45,25 +47,6 @@ func (l *loader) duration(name, value string) time.Duration {
 		l.add(name, "must be a duration above zero and at most ten years")
 	}
 	return d
-}
-
-// ParseDuration reads what time.ParseDuration reads, and days before it: 30d, 1d12h.
-func ParseDuration(value string) (time.Duration, bool) {
-	days, rest, hasDays := strings.Cut(value, "d")
-	if !hasDays {
-		d, err := time.ParseDuration(value)
-		return d, err == nil
-	}
-	n, err := strconv.ParseUint(days, 10, 16)
-	if err != nil {
-		return 0, false
-	}
-	total := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
-		return total, true
-	}
-	d, err := time.ParseDuration(rest)
-	return total + d, err == nil && d >= 0 && d <= maxDuration
 }
 
 func (l *loader) timezone(name, value string) *time.Location {

@@ -47,7 +47,16 @@ func formatPayload(taskType string, payload []byte) string {
 	if event, err := tasks.DecodeEvent(taskType, payload); err == nil {
 		return summarizeEvent(event)
 	}
+	if sent, canary := tasks.DecodeCanary(taskType, payload); canary {
+		return marshal(canarySummary{Canary: true, SentAt: sent})
+	}
 	return notShown(len(payload))
+}
+
+// canarySummary is what is shown of a canary, which holds nothing else.
+type canarySummary struct {
+	Canary bool      `json:"canary"`
+	SentAt time.Time `json:"sent_at,omitzero"`
 }
 
 // eventSummary is what is shown of a push.

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -27,8 +26,8 @@ const idKey = "character_string1"
 // concurrency is the number of handlers of either side.
 const concurrency = 64
 
-// lab is a folder of its own, a redis-server, a sandbox, and the two binaries.
-type lab struct {
+// testbed is a folder of its own, a redis-server, a sandbox, and the two binaries.
+type testbed struct {
 	dir      string
 	self     string // this binary, for the bare handlers
 	wxnotify string
@@ -40,9 +39,9 @@ type lab struct {
 
 // openLab builds the binary and starts what both sides need. The context it
 // returns ends when a process ends before its time.
-func openLab(ctx context.Context) (*lab, context.Context, error) {
+func openLab(ctx context.Context) (*testbed, context.Context, error) {
 	ctx, failed := context.WithCancelCause(ctx)
-	l := &lab{failed: failed, closers: []func(){func() { failed(nil) }}}
+	l := &testbed{failed: failed, closers: []func(){func() { failed(nil) }}}
 	for _, step := range []func(context.Context) error{l.makeDir, l.build, l.startRedis, l.startSandbox} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -56,7 +55,7 @@ func openLab(ctx context.Context) (*lab, context.Context, error) {
 }
 
 // close ends what is left of the lab, the last first.
-func (l *lab) close() {
+func (l *testbed) close() {
 	for len(l.closers) > 0 {
 		last := len(l.closers) - 1
 		l.closers[last]()
@@ -64,7 +63,7 @@ func (l *lab) close() {
 	}
 }
 
-func (l *lab) makeDir(context.Context) error {
+func (l *testbed) makeDir(context.Context) error {
 	dir, err := os.MkdirTemp("", "wxnotify-bench-")
 	if err != nil {
 		return err
@@ -75,51 +74,36 @@ func (l *lab) makeDir(context.Context) error {
 	return err
 }
 
-// build makes the binary as a release is built.
-func (l *lab) build(ctx context.Context) error {
+func (l *testbed) build(ctx context.Context) error {
 	l.wxnotify = filepath.Join(l.dir, "wxnotify")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", l.wxnotify, "github.com/wxnotify/wxnotify/cmd/wxnotify")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build wxnotify: %w\n%s", err, out)
-	}
-	return nil
+	return lab.Build(ctx, l.wxnotify)
 }
 
 // start starts a process that ends with the lab at the latest.
-func (l *lab) start(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
-	p, err := startProcess(ctx, l.dir, name, append(cleanEnv(), env...), l.failed, path, args...)
+func (l *testbed) start(ctx context.Context, name string, env []string, path string, args ...string) (*lab.Process, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	p, err := lab.Start(lab.Command{Name: name, Dir: l.dir, Env: append(lab.CleanEnv(), env...), Path: path, Args: args}, l.failed)
 	if err != nil {
 		return nil, err
 	}
-	l.closers = append(l.closers, p.stop)
+	l.closers = append(l.closers, p.Stop)
 	return p, nil
 }
 
-// cleanEnv is the environment without the settings of an installation.
-func cleanEnv() []string {
-	var env []string
-	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "WXNOTIFY_") {
-			env = append(env, entry)
-		}
-	}
-	return env
-}
+var appEnv = []string{"WXNOTIFY_APPS=" + benchApp, appVariable("SECRET") + "=" + benchSecret}
 
-// appVariable begins the names of the app's variables.
-var appVariable = "WXNOTIFY_APP_" + strings.ToUpper(benchApp) + "_"
-
-var appEnv = []string{"WXNOTIFY_APPS=" + benchApp, appVariable + "SECRET=" + benchSecret}
+func appVariable(name string) string { return lab.AppVariable(benchApp, name) }
 
 func redisURL(addr string) string { return "WXNOTIFY_REDIS_URL=redis://" + addr + "/0" }
 
-func (l *lab) startRedis(ctx context.Context) error {
+func (l *testbed) startRedis(ctx context.Context) error {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return errors.New("redis-server is needed: apt-get install redis-server, brew install redis, or run make bench")
 	}
-	addr, port, err := freeAddr()
+	addr, port, err := lab.FreeAddr()
 	if err != nil {
 		return err
 	}
@@ -132,11 +116,11 @@ func (l *lab) startRedis(ctx context.Context) error {
 		return err
 	}
 	l.closers = append(l.closers, l.redis.close)
-	return await(ctx, "redis-server", startWithin, func() (bool, error) { return l.redis.answers(ctx), nil })
+	return lab.Await(ctx, "redis-server", startWithin, func() (bool, error) { return l.redis.answers(ctx), nil })
 }
 
-func (l *lab) startSandbox(ctx context.Context) error {
-	addr, _, err := freeAddr()
+func (l *testbed) startSandbox(ctx context.Context) error {
+	addr, _, err := lab.FreeAddr()
 	if err != nil {
 		return err
 	}
@@ -144,48 +128,48 @@ func (l *lab) startSandbox(ctx context.Context) error {
 	if _, err := l.start(ctx, "sandbox", env, l.wxnotify, "sandbox", "--id-key", idKey); err != nil {
 		return err
 	}
-	l.sandbox = &sandboxServer{url: "http://" + addr}
-	return await(ctx, "the sandbox", startWithin, func() (bool, error) { return l.sandbox.reset(ctx) == nil, nil })
+	l.sandbox = &sandboxServer{&lab.Sandbox{URL: "http://" + addr}}
+	return lab.Await(ctx, "the sandbox", startWithin, func() (bool, error) { return l.sandbox.Reset(ctx) == nil, nil })
 }
 
 // startWorker starts a worker on a Redis address, with the defaults.
-func (l *lab) startWorker(ctx context.Context, redisAddr string) (*process, error) {
+func (l *testbed) startWorker(ctx context.Context, redisAddr string) (*lab.Process, error) {
 	return l.startWorkerWith(ctx, redisAddr, tasks.CreditsObserve)
 }
 
 // startWorkerWith starts a worker that deals with consents as mode says.
-func (l *lab) startWorkerWith(ctx context.Context, redisAddr string, mode tasks.CreditMode) (*process, error) {
+func (l *testbed) startWorkerWith(ctx context.Context, redisAddr string, mode tasks.CreditMode) (*lab.Process, error) {
 	env := append([]string{
 		redisURL(redisAddr),
-		"WXNOTIFY_WECHAT_URL=" + l.sandbox.url,
+		"WXNOTIFY_WECHAT_URL=" + l.sandbox.URL,
 		"WXNOTIFY_ADMIN_ADDR=127.0.0.1:0",
 		"WXNOTIFY_CONCURRENCY=" + strconv.Itoa(concurrency),
-		appVariable + "CREDITS=" + string(mode),
+		appVariable("CREDITS") + "=" + string(mode),
 	}, appEnv...)
 	return l.start(ctx, "worker", env, l.wxnotify, "worker")
 }
 
 // startGateway starts a gateway that takes sealed pushes on addr.
-func (l *lab) startGateway(ctx context.Context, addr string) (*process, error) {
+func (l *testbed) startGateway(ctx context.Context, addr string) (*lab.Process, error) {
 	env := append([]string{
 		redisURL(l.redis.addr),
 		"WXNOTIFY_GATEWAY_ADDR=" + addr,
 		"WXNOTIFY_GATEWAY_KEYS=bench:bench-key-of-no-real-gateway",
 		"WXNOTIFY_ADMIN_ADDR=127.0.0.1:0",
-		appVariable + "CALLBACK_TOKEN=" + callbackToken,
-		appVariable + "CALLBACK_AES_KEY=" + callbackAESKey,
+		appVariable("CALLBACK_TOKEN") + "=" + callbackToken,
+		appVariable("CALLBACK_AES_KEY") + "=" + callbackAESKey,
 	}, appEnv...)
 	return l.start(ctx, "gateway", env, l.wxnotify, "gateway")
 }
 
 // startBareCallback starts the bare callback on addr.
-func (l *lab) startBareCallback(ctx context.Context, addr string) (*process, error) {
+func (l *testbed) startBareCallback(ctx context.Context, addr string) (*lab.Process, error) {
 	env := []string{bareRedisAddr + "=" + l.redis.addr, bareListenAddr + "=" + addr}
 	return l.start(ctx, "bare callback", env, l.self, bareCallbackCommand)
 }
 
 // startBare starts the bare handler on a Redis address.
-func (l *lab) startBare(ctx context.Context, redisAddr string) (*process, error) {
+func (l *testbed) startBare(ctx context.Context, redisAddr string) (*lab.Process, error) {
 	url, err := l.sandbox.sendURL(ctx)
 	if err != nil {
 		return nil, err
@@ -194,49 +178,9 @@ func (l *lab) startBare(ctx context.Context, redisAddr string) (*process, error)
 	return l.start(ctx, "bare", env, l.self, bareCommand)
 }
 
-// freeAddr finds a port that nothing listens on.
-func freeAddr() (addr, port string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", fmt.Errorf("free port: %w", err)
-	}
-	defer func() { _ = l.Close() }() // it was only to learn the port
-	addr = l.Addr().String()
-	_, port, err = net.SplitHostPort(addr)
-	return addr, port, err
-}
-
 // startWithin and drainWithin are longer than anything should take; a process
 // that fails ends the run at once.
 const (
 	startWithin = time.Minute
 	drainWithin = 10 * time.Minute
-	awaitEvery  = 50 * time.Millisecond
 )
-
-// await asks until something is so.
-func await(ctx context.Context, what string, within time.Duration, is func() (bool, error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("waited %v for %s", within, what))
-	defer cancel()
-	for {
-		ok, err := is()
-		if ok || err != nil {
-			return err
-		}
-		if err := sleep(ctx, awaitEvery); err != nil {
-			return err
-		}
-	}
-}
-
-// sleep waits for d, or returns why ctx ended.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

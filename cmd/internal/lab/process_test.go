@@ -1,4 +1,4 @@
-package main
+package lab
 
 import (
 	"context"
@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-func startShell(t *testing.T, script string) (*process, <-chan error) {
+func startShell(t *testing.T, script string) (*Process, <-chan error) {
 	t.Helper()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Fatal(err)
 	}
 	failed := make(chan error, 1)
-	p, err := startProcess(t.Context(), t.TempDir(), "child", cleanEnv(), func(err error) { failed <- err }, sh, "-c", script)
+	p, err := Start(Command{Name: "child", Dir: t.TempDir(), Env: CleanEnv(), Path: sh, Args: []string{"-c", script}}, func(err error) { failed <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.stop)
+	t.Cleanup(p.Stop)
 	return p, failed
 }
 
@@ -35,8 +35,8 @@ func TestProcessThatEndsByItself(t *testing.T) {
 func TestStop(t *testing.T) {
 	t.Parallel()
 	p, failed := startShell(t, "exec sleep 60")
-	p.stop()
-	p.stop()
+	p.Stop()
+	p.Stop()
 	select {
 	case err := <-failed:
 		t.Error(err)
@@ -46,7 +46,7 @@ func TestStop(t *testing.T) {
 
 func TestAwaitSaysWhatItWaitedFor(t *testing.T) {
 	t.Parallel()
-	err := await(t.Context(), "the moon", time.Millisecond, func() (bool, error) { return false, nil })
+	err := Await(t.Context(), "the moon", time.Millisecond, func() (bool, error) { return false, nil })
 	if err == nil || !strings.Contains(err.Error(), "waited 1ms for the moon") {
 		t.Error(err)
 	}
@@ -57,10 +57,20 @@ func TestWaitsEndWithTheirCause(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the sandbox ended")
 	cancel(cause)
-	if err := await(ctx, "x", time.Minute, func() (bool, error) { return false, nil }); !errors.Is(err, cause) {
+	if err := Await(ctx, "x", time.Minute, func() (bool, error) { return false, nil }); !errors.Is(err, cause) {
 		t.Error(err)
 	}
-	if err := sleep(ctx, time.Minute); !errors.Is(err, cause) {
+	if err := Sleep(ctx, time.Minute); !errors.Is(err, cause) {
 		t.Error(err)
+	}
+}
+
+func TestResident(t *testing.T) {
+	t.Parallel()
+	if got := residentOf("Name:\tx\nVmPeak:\t 99 kB\nVmRSS:\t   2048 kB\nThreads:\t5\n"); got != 2<<20 {
+		t.Error(got)
+	}
+	if got := residentOf("Name:\tx\n"); got != 0 {
+		t.Error(got)
 	}
 }
