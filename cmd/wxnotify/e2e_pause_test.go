@@ -42,7 +42,7 @@ func TestAnExhaustedQuotaHoldsTheQueue(t *testing.T) {
 	for _, l := range s.Lanes {
 		waiting += l.Pending + l.Retry
 	}
-	if waiting != n-perDay {
+	if waiting < n-perDay || waiting > n-perDay+len(s.Lanes) { // and a canary of each lane, if this takes a minute
 		t.Errorf("%d wait, want %d: %+v", waiting, n-perDay, s.Lanes)
 	}
 	w.app("status", testApp).want(t, 0, "PAUSED since", "WeChat's answer", "45009", "The daily quota of this API is used up", "clear_quota", "wxnotify app resume "+testApp)
@@ -111,7 +111,7 @@ func TestAQueuePausedInTheDashboard(t *testing.T) {
 	<-time.After(2 * time.Second) // several looks of the worker
 	command(t, w.redisOnly(), "status", "held").want(t, 0, "queued")
 	w.app("status").want(t, 0, "PAUSED in the dashboard since")
-	if s := w.appStatus(t); !s.Lanes[1].PausedInDashboard || s.Lanes[0].Paused || s.Lanes[2].Paused || s.Lanes[1].Pending != 1 || len(s.Pauses) != 0 {
+	if s := w.appStatus(t); !s.Lanes[1].PausedInDashboard || s.Lanes[0].Paused || s.Lanes[2].Paused || s.Lanes[1].Pending == 0 || len(s.Pauses) != 0 {
 		t.Errorf("%+v, want the default lane alone to be paused", s)
 	}
 	w.app("resume", testApp).want(t, 0, "resumed: default, paused in the dashboard")
