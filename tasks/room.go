@@ -19,13 +19,16 @@ const (
 	// ConsentsUntil is the same for consents: they are small, and the user who gave
 	// one is not going to give it again.
 	ConsentsUntil = 0.95
+	// PushesUntil is the same for what WeChat pushes, which it pushes again: without a
+	// worker, pushes alone would take the room that workers need to begin.
+	PushesUntil = 0.97
 )
 
 var (
-	// ErrMemoryFull: Redis is too full to store more. Remedy: let the workers drain the
+	// ErrMemoryFull says that Redis is too full to store more. Remedy: let the workers drain the
 	// queues, raise maxmemory, or forget outcomes sooner (WXNOTIFY_DEDUPE_WINDOW).
 	ErrMemoryFull = errors.New("tasks: redis is near its maxmemory; let workers drain the queues, or raise maxmemory")
-	// ErrQueueFull: as many notifications of the app wait as may.
+	// ErrQueueFull says that as many notifications of the app wait as may.
 	ErrQueueFull = errors.New("tasks: as many notifications of this app wait as may; let workers drain its queues, or raise WXNOTIFY_MAX_QUEUED")
 )
 
@@ -66,6 +69,12 @@ func (r *Room) ForConsent(ctx context.Context) error {
 	return fit(ctx, r.memory, consentWeight, ConsentsUntil, ErrMemoryFull)
 }
 
+// ForPush reports whether what WeChat pushed may be stored. The error is ErrMemoryFull
+// or ctx's.
+func (r *Room) ForPush(ctx context.Context) error {
+	return fit(ctx, r.memory, pushWeight, PushesUntil, ErrMemoryFull)
+}
+
 func fit(ctx context.Context, g *gauge, n int64, share float64, full error) error {
 	fits, err := g.add(ctx, n, share)
 	if err == nil && !fits {
@@ -94,6 +103,7 @@ func (r *Room) queue(app string) *gauge {
 const (
 	taskWeight    = 700 // without the texts of the notification
 	consentWeight = 300
+	pushWeight    = 900
 )
 
 func weight(e Envelope) int64 {

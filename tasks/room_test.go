@@ -52,15 +52,19 @@ func TestRoomGoesByMemory(t *testing.T) {
 	c := tasks.NewClient(rdb, "")
 	e := sealed(t, c, "a")
 	for _, tt := range []struct {
-		share         float64
-		send, consent error
+		share               float64
+		send, consent, push error
 	}{
-		{0.5, nil, nil}, {0.9, tasks.ErrMemoryFull, nil}, {1.1, tasks.ErrMemoryFull, tasks.ErrMemoryFull},
+		{0.5, nil, nil, nil}, {0.9, tasks.ErrMemoryFull, nil, nil}, {0.96, tasks.ErrMemoryFull, tasks.ErrMemoryFull, nil},
+		{1.1, tasks.ErrMemoryFull, tasks.ErrMemoryFull, tasks.ErrMemoryFull},
 	} {
 		maxMemory(t, rdb, tt.share)
 		room := tasks.NewRoom(c, 0)
 		if send, consent := room.ForNotification(t.Context(), e), room.ForConsent(t.Context()); !errors.Is(send, tt.send) || !errors.Is(consent, tt.consent) {
 			t.Errorf("at %v: %v and %v", tt.share, send, consent)
+		}
+		if push := room.ForPush(t.Context()); !errors.Is(push, tt.push) {
+			t.Errorf("at %v: %v", tt.share, push)
 		}
 	}
 }

@@ -307,7 +307,7 @@ func (g *gate) hold(ctx context.Context, e *tasks.Envelope, result answer, r *pa
 
 // pauseLevel: what mends itself within a minute is no warning.
 func pauseLevel(a answer) slog.Level {
-	if a.class == errcode.Throttled {
+	if a.class == errcode.Throttled || a.class == errcode.Transient {
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

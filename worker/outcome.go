@@ -58,6 +58,11 @@ var (
 		scope: ledger.ScopeKind, wide: true, by: ledger.PauseByProbe,
 		first: func(hour int) time.Duration { return time.Until(NextQuotaReset(time.Now(), hour)) + resetMargin }, again: 10 * time.Minute, most: time.Hour,
 	}
+	// tokenlessPause ends as soon as there is a token again.
+	tokenlessPause = &pauseRule{
+		scope: ledger.ScopeApp, by: ledger.PauseByProbe,
+		first: func(int) time.Duration { return 5 * time.Second }, again: 10 * time.Second, most: time.Minute,
+	}
 	misconfiguredApp      = misconfiguredPause(ledger.ScopeApp)
 	misconfiguredKind     = misconfiguredPause(ledger.ScopeKind)
 	misconfiguredTemplate = misconfiguredPause(ledger.ScopeTemplate)
@@ -119,6 +124,10 @@ var doubted = map[kindCode]rule{
 	{tasks.KindTemplate, 41029}:  {next: ledger.End, outcome: tasks.Accepted},
 }
 
+// tokenless is what follows where no token is to be had for a cause that passes. What
+// waits is not to blame, and need not find out one by one.
+var tokenless = rule{next: ledger.Hold, delay: pausedDelay, pause: tokenlessPause, failure: true}
+
 type kindCode struct {
 	kind tasks.Kind
 	code int
@@ -137,6 +146,9 @@ type answer struct {
 func ruleFor(result *answer, a *attempt) rule {
 	if a.exchanging {
 		return loginRule(result)
+	}
+	if result.reason == errcode.ReasonNoToken && result.class == errcode.Transient {
+		return tokenless
 	}
 	key := kindCode{a.Kind, result.errcode}
 	// A standing consent is not used up: then the refusal is one.

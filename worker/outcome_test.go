@@ -183,7 +183,7 @@ func TestLoginCodes(t *testing.T) {
 func TestNoTokenIsNeverTheMessagesFault(t *testing.T) {
 	t.Parallel()
 	for class, next := range map[errcode.Class]ledger.Next{
-		errcode.Transient: ledger.Retry, errcode.Exhausted: ledger.Hold, errcode.Misconfigured: ledger.Hold,
+		errcode.Transient: ledger.Hold, errcode.Exhausted: ledger.Hold, errcode.Misconfigured: ledger.Hold,
 	} {
 		a := noTokenAnswer(&token.Error{Class: class, Code: 40164})
 		if r := ruleFor(&a, tried(1)); r.next != next || a.errcode != 40164 || a.reason != errcode.ReasonNoToken {

@@ -223,3 +223,27 @@ func TestTheHorizonBeginsAfterAPause(t *testing.T) {
 		t.Errorf("%+v, want a failure and another attempt", s)
 	}
 }
+
+// WeChat gives no token for a while: what waits spends no attempt, and goes on as soon
+// as there is one.
+func TestWithoutATokenForAWhile(t *testing.T) {
+	b := setup(t)
+	b.faults(sandbox.Faults{Calls: map[string]sandbox.CallFaults{sandbox.APIStableToken: {Errcodes: map[int]float64{-1: 1}}}})
+	const messages = 40
+	for i := range messages {
+		b.send(notification(fmt.Sprint(i)))
+	}
+	b.start()
+	b.awaitPause(ledger.ScopeApp)
+	b.awaitQuiet()
+	if s := b.awaitFor("39", time.Second, func(s producer.State) bool { return !s.Status.Final() }, "waiting"); s.Attempts != 0 || !strings.Contains(s.Reason, "access_token") {
+		t.Errorf("%+v", s)
+	}
+	b.faults(sandbox.Faults{})
+	for i := range messages {
+		s := b.awaitFor(fmt.Sprint(i), 60*time.Second, func(s producer.State) bool { return s.Status == "accepted" }, "accepted")
+		if s.Attempts != 1 {
+			t.Errorf("%+v, want one attempt", s)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -30,7 +31,7 @@ func newCallback(c *config.Config, log *slog.Logger, m *metrics.Metrics) (http.H
 		return nil, nil, err
 	}
 	handler, err := callback.New(callback.Config{
-		Apps: apps, Events: tasks.NewClient(tasks.Batching(rdb), c.Namespace), Logger: log,
+		Apps: apps, Events: newPushes(tasks.NewClient(tasks.Batching(rdb), c.Namespace)), Logger: log,
 		Observe: m.CallbackRequest, ObserveEvent: m.Event,
 	})
 	if err != nil {
@@ -40,6 +41,22 @@ func newCallback(c *config.Config, log *slog.Logger, m *metrics.Metrics) (http.H
 		log.Info("callback takes pushes", "path", callback.Pattern+app.AppID, "sealed", app.AESKey != "")
 	}
 	return handler, rdb, nil
+}
+
+// pushes stores what WeChat pushes as long as Redis has room for it.
+type pushes struct {
+	*tasks.Client
+	room *tasks.Room
+}
+
+func newPushes(c *tasks.Client) *pushes { return &pushes{Client: c, room: tasks.NewRoom(c, 0)} }
+
+// EnqueueEvent stores an event, or refuses it, so that WeChat pushes it again.
+func (p *pushes) EnqueueEvent(ctx context.Context, e tasks.Event) error {
+	if err := p.room.ForPush(ctx); err != nil {
+		return err
+	}
+	return p.Client.EnqueueEvent(ctx, e)
 }
 
 func callbackApps(c *config.Config) []callback.App {

@@ -614,7 +614,7 @@ func TestHowLongThingsAreKept(t *testing.T) {
 			b.settle(settlement(a, ledger.End, outcome), tasks.Status(outcome))
 			for _, key := range b.keys() {
 				most := want
-				if outcome == tasks.Accepted && strings.HasPrefix(key, string(b.ns.Key("p:"))) {
+				if outcome == tasks.Accepted && strings.HasPrefix(key, b.ns.Key("p:")) {
 					most += time.Hour // the pointer was claimed for the attempt
 				}
 				if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl <= want-time.Minute || ttl > most {

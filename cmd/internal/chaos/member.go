@@ -79,7 +79,7 @@ func (m *member) account(p *lab.Process, untold error) {
 		m.w.complain("%s was told to end and did so with code %d; the end of its log:\n%s", m.name, p.ExitCode(), p.Tail())
 	}
 	if text := p.Output(); strings.Contains(text, "panic") {
-		m.w.complain("%s panicked:\n%s", m.name, text[strings.Index(text, "panic"):])
+		m.w.complain("%s panicked:\n%s", m.name, text[max(strings.Index(text, "panic"), 0):])
 	}
 }
 
