@@ -209,7 +209,7 @@ func TestAThrottledMinute(t *testing.T) {
 // first failure.
 func TestTheHorizonBeginsAfterAPause(t *testing.T) {
 	b := setup(t)
-	b.horizon = 3 * time.Second
+	b.horizon = 6 * time.Second // longer than what was held already takes to come back
 	b.send(notification("waited"))
 	held := ledger.Pause{PauseKey: ledger.PauseKey{App: app, Scope: ledger.ScopeApp}, By: ledger.PauseByHand}
 	if _, _, err := ledger.NewPauses(b.rdb, "").Begin(b.Context(), held, ledger.Lengths{First: time.Hour}); err != nil {
