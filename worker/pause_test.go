@@ -131,6 +131,17 @@ func TestAnotherKindGoesOn(t *testing.T) {
 	b.await("held", "accepted")
 }
 
+// Queues that are paused for nothing, as after a failover that lost the pause, go on.
+func TestQueuesPausedForNothing(t *testing.T) {
+	b := setup(t)
+	b.send(notification("waits"))
+	if err := tasks.NewClient(b.rdb, "").PauseLanes(t.Context(), app, tasks.Priorities()); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.await("waits", "accepted")
+}
+
 // A blocked template holds its own messages back, no others.
 func TestABlockedTemplate(t *testing.T) {
 	b := setup(t)
