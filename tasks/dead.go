@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -91,9 +92,9 @@ func (c *Client) clearTrimmed(ctx context.Context, queue, id string) error {
 }
 
 // Archived hands the notifications of an app that lie in asynq's archive to visit,
-// some at a time. What is no notification, or none of this app, is passed over. A
-// task that moves meanwhile may be missed.
-func (c *Client) Archived(ctx context.Context, app string, visit func([]Envelope) error) error {
+// some at a time. What is no notification, or none of this app, is passed over, and
+// what DeleteArchived would delete at since. A task that moves meanwhile may be missed.
+func (c *Client) Archived(ctx context.Context, app string, since time.Time, visit func([]Envelope) error) error {
 	for _, lane := range Priorities() {
 		queue := c.ns.Queue(app, lane)
 		for page := 1; ; page++ {
@@ -104,7 +105,7 @@ func (c *Client) Archived(ctx context.Context, app string, visit func([]Envelope
 			if err != nil {
 				return fmt.Errorf("tasks: list archived tasks: %w", err)
 			}
-			if err := visit(notifications(list, app, lane)); err != nil {
+			if err := visit(notifications(list, app, lane, since)); err != nil {
 				return err
 			}
 			if len(list) < sweepPage {
@@ -115,15 +116,24 @@ func (c *Client) Archived(ctx context.Context, app string, visit func([]Envelope
 	return nil
 }
 
-func notifications(list []*asynq.TaskInfo, app string, lane Priority) []Envelope {
+func notifications(list []*asynq.TaskInfo, app string, lane Priority, since time.Time) []Envelope {
 	var found []Envelope
 	for _, info := range list {
 		e, err := Decode(info.Type, info.Payload)
-		if err == nil && e.App == app && e.Priority == lane && info.ID == TaskID(app, e.ID) {
+		if err == nil && e.App == app && e.Priority == lane && info.ID == TaskID(app, e.ID) && !failedBefore(info, since) {
 			found = append(found, e)
 		}
 	}
 	return found
+}
+
+// IsArchived reports whether a notification's task lies in asynq's archive.
+func (c *Client) IsArchived(ctx context.Context, app, id string, lane Priority) (bool, error) {
+	state, err := c.state(ctx, c.ns.Queue(app, lane), TaskID(app, id))
+	if errors.Is(err, ErrNoTask) {
+		return false, nil
+	}
+	return state == asynq.TaskStateArchived, err
 }
 
 // state is where asynq has a task. ErrNoTask if nowhere.

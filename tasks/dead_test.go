@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -142,7 +143,7 @@ func TestArchived(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]bool{}
-	err := g.client.Archived(t.Context(), "wx1", func(page []tasks.Envelope) error {
+	err := g.client.Archived(t.Context(), "wx1", time.Time{}, func(page []tasks.Envelope) error {
 		for _, e := range page {
 			found[e.ID] = true
 		}
@@ -151,7 +152,43 @@ func TestArchived(t *testing.T) {
 	if err != nil || len(found) != n || found["queued"] {
 		t.Errorf("%d found, %v, want %d", len(found), err, n)
 	}
-	if err := g.client.Archived(t.Context(), "wx2", func([]tasks.Envelope) error { return errors.New("nothing is there") }); err != nil {
+	if err := g.client.Archived(t.Context(), "wx2", time.Time{}, func([]tasks.Envelope) error { return errors.New("nothing is there") }); err != nil {
 		t.Error(err)
+	}
+}
+
+// What failed so long ago that the purge deletes it is passed over; what a person archived
+// that never failed is not.
+func TestArchivedLongAgo(t *testing.T) {
+	g := newGraveyard(t)
+	g.enqueue(g.seal("failed", time.Time{}))
+	server := asynq.NewServerFromRedisClient(g.rdb, asynq.Config{Queues: map[string]int{"wx1.default": 1}, LogLevel: asynq.FatalLevel, TaskCheckInterval: 50 * time.Millisecond})
+	if err := server.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error { return asynq.SkipRetry })); err != nil {
+		t.Fatal(err)
+	}
+	taskstest.Eventually(t, 10*time.Second, func() string {
+		if archived, err := g.client.IsArchived(t.Context(), "wx1", "failed", tasks.Default); !archived || err != nil {
+			return fmt.Sprint("it is not archived yet: ", err)
+		}
+		return ""
+	})
+	server.Shutdown()
+	g.enqueue(g.seal("by-hand", time.Time{}))
+	if archived, err := g.client.IsArchived(t.Context(), "wx1", "by-hand", tasks.Default); archived || err != nil {
+		t.Error(archived, err)
+	}
+	g.archive("by-hand")
+	if archived, err := g.client.IsArchived(t.Context(), "wx1", "unheard-of", tasks.Default); archived || err != nil {
+		t.Error(archived, err)
+	}
+	for want, since := range map[int]time.Time{2: time.Now().Add(-time.Hour), 1: time.Now().Add(time.Hour)} {
+		found := 0
+		err := g.client.Archived(t.Context(), "wx1", since, func(page []tasks.Envelope) error {
+			found += len(page)
+			return nil
+		})
+		if err != nil || found != want {
+			t.Errorf("since %v: %d found, %v, want %d", since, found, err, want)
+		}
 	}
 }

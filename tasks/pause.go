@@ -2,8 +2,8 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -11,17 +11,44 @@ import (
 // pausedKey is where asynq notes that a queue is paused, and since when.
 func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
 
+// pausedByUs is what PauseLanes writes there, and nobody else: so what a person paused
+// is told from what we did, and what we left paused can be found.
+const pausedByUs = "wxnotify"
+
 // PausedLanes lists the lanes of an app whose queue is paused, by whomever.
 func (c *Client) PausedLanes(ctx context.Context, app string) ([]Priority, error) {
-	counts, err := c.perLane(ctx, app, func(p redis.Pipeliner, queue string) *redis.IntCmd {
-		return p.Exists(ctx, pausedKey(queue))
+	return c.pausedLanes(ctx, app, func(string) bool { return true })
+}
+
+// LanesPausedElsewhere lists those that were paused in the dashboard.
+func (c *Client) LanesPausedElsewhere(ctx context.Context, app string) ([]Priority, error) {
+	return c.pausedLanes(ctx, app, func(by string) bool { return by != pausedByUs })
+}
+
+// LanesPausedHere lists those that PauseLanes paused.
+func (c *Client) LanesPausedHere(ctx context.Context, app string) ([]Priority, error) {
+	return c.pausedLanes(ctx, app, func(by string) bool { return by == pausedByUs })
+}
+
+func (c *Client) pausedLanes(ctx context.Context, app string, wanted func(by string) bool) ([]Priority, error) {
+	cmds := map[Priority]*redis.StringCmd{}
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, lane := range Priorities() {
+			cmds[lane] = p.Get(ctx, pausedKey(c.ns.Queue(app, lane)))
+		}
+		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("tasks: look for paused queues: %w", err)
 	}
 	var lanes []Priority
-	for lane, n := range counts {
-		if n > 0 {
+	for _, lane := range Priorities() {
+		by, err := cmds[lane].Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+		case err != nil:
+			return nil, fmt.Errorf("tasks: look for paused queues: %w", err)
+		case wanted(by):
 			lanes = append(lanes, lane)
 		}
 	}
@@ -63,34 +90,27 @@ func (c *Client) perLane(ctx context.Context, app string, ask func(redis.Pipelin
 }
 
 // PauseLanes has workers take no task of these lanes until UnpauseLanes. Those that
-// are paused already stay so.
+// are paused already stay so, and whoever paused them stays known.
 func (c *Client) PauseLanes(ctx context.Context, app string, lanes []Priority) error {
-	return c.eachLane(ctx, app, lanes, false, c.inspector.PauseQueue)
+	return c.eachLane(ctx, app, lanes, func(p redis.Pipeliner, key string) { p.SetNX(ctx, key, pausedByUs, 0) })
 }
 
 // UnpauseLanes undoes PauseLanes, and what somebody did in the dashboard.
 func (c *Client) UnpauseLanes(ctx context.Context, app string, lanes []Priority) error {
-	return c.eachLane(ctx, app, lanes, true, c.inspector.UnpauseQueue)
+	return c.eachLane(ctx, app, lanes, func(p redis.Pipeliner, key string) { p.Del(ctx, key) })
 }
 
-// eachLane changes the lanes that are paused, or those that are not: asynq refuses
-// the others with an error that cannot be told from one of Redis's.
-func (c *Client) eachLane(ctx context.Context, app string, lanes []Priority, paused bool, change func(string) error) error {
-	have, err := c.PausedLanes(ctx, app)
-	if err != nil {
-		return err
+func (c *Client) eachLane(ctx context.Context, app string, lanes []Priority, change func(p redis.Pipeliner, key string)) error {
+	if len(lanes) == 0 {
+		return nil
 	}
-	for _, lane := range lanes {
-		if slices.Contains(have, lane) != paused {
-			continue
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, lane := range lanes {
+			change(p, pausedKey(c.ns.Queue(app, lane)))
 		}
-		_, err := within(ctx, func() (struct{}, error) { return struct{}{}, change(c.ns.Queue(app, lane)) })
-		if err == nil {
-			continue
-		}
-		if have, again := c.PausedLanes(ctx, app); again == nil && slices.Contains(have, lane) != paused {
-			continue // somebody else did it in between
-		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("tasks: pause or resume a queue: %w", err)
 	}
 	return nil

@@ -18,8 +18,12 @@ const sweepPage = 500
 // knows why and when; asynq itself deletes them after 90 days.
 func (c *Client) DeleteArchived(ctx context.Context, t time.Time) (int, error) {
 	return c.sweep(ctx, []asynq.TaskState{asynq.TaskStateArchived}, func(info *asynq.TaskInfo) (bool, error) {
-		return !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(t), nil
+		return failedBefore(info, t), nil
 	})
+}
+
+func failedBefore(info *asynq.TaskInfo, t time.Time) bool {
+	return !info.LastFailedAt.IsZero() && info.LastFailedAt.Before(t)
 }
 
 // DeleteWaiting deletes the notifications that match and wait for their time, for

@@ -53,7 +53,10 @@ func (w *Worker) tendDead(ctx context.Context, j tasks.JobTask) error {
 // findArchived looks through asynq's archive for notifications that are not listed
 // as dead: asynq's recoverer, a person, or a worker that died archived them.
 func (w *Worker) findArchived(ctx context.Context, app string) (found int, err error) {
-	err = w.tasks.Archived(ctx, app, func(page []tasks.Envelope) error {
+	// Those that are older have had their letters, and wait for the purge. The rest of
+	// the time covers clocks that differ.
+	since := time.Now().Add(-w.cfg.DeadRetention / 100 * 99)
+	err = w.tasks.Archived(ctx, app, since, func(page []tasks.Envelope) error {
 		ids := make([]string, len(page))
 		for i, e := range page {
 			ids[i] = e.ID
@@ -66,7 +69,7 @@ func (w *Worker) findArchived(ctx context.Context, app string) (found int, err e
 			if listed[i] {
 				continue
 			}
-			dead, err := w.cfg.Ledger.BuryArchived(ctx, e)
+			dead, err := w.buryArchived(ctx, e)
 			if err != nil && !errors.Is(err, ledger.ErrNewer) { // that one is the newer version's
 				return err
 			}
@@ -77,6 +80,38 @@ func (w *Worker) findArchived(ctx context.Context, app string) (found int, err e
 		return nil
 	})
 	return found, err
+}
+
+// buryArchived records one that is archived and not listed as dead, and reports whether
+// it is dead.
+func (w *Worker) buryArchived(ctx context.Context, e tasks.Envelope) (bool, error) {
+	// Not listed may also mean dropped or replayed just now, which moves the task first.
+	if archived, err := w.tasks.IsArchived(ctx, e.App, e.ID, e.Priority); !archived || err != nil {
+		return false, err
+	}
+	dead, err := w.cfg.Ledger.BuryArchived(ctx, e)
+	if dead || err != nil {
+		return dead, err
+	}
+	return false, w.dropEnded(ctx, e)
+}
+
+// dropEnded deletes the archived task of a notification that has its outcome: once that
+// is forgotten, the task would look like one that was never sent.
+func (w *Worker) dropEnded(ctx context.Context, e tasks.Envelope) error {
+	known, err := w.cfg.Ledger.Lookup(ctx, e.App, e.ID)
+	switch {
+	case errors.Is(err, ledger.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case known.Hash != e.Hash, known.Record == nil, !known.Record.Status.Final(), known.Record.Status == tasks.Status(tasks.Dead):
+		return nil
+	}
+	if err := w.tasks.DropArchived(ctx, e.App, e.ID, e.Priority); !errors.Is(err, tasks.ErrTaskMoved) {
+		return err
+	}
+	return nil
 }
 
 // countDead tells how many dead letters each app has.

@@ -64,8 +64,15 @@ func TestWhatWasArchivedWithoutUsIsFound(t *testing.T) {
 	b := setup(t)
 	b.send(notification("archived"))
 	b.send(notification("waits"))
+	b.send(notification("canceled"))
 	inspector := asynq.NewInspectorFromRedisClient(b.rdb)
 	if err := inspector.ArchiveTask(app+".default", tasks.TaskID(app, "archived")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.client.Cancel(t.Context(), app, "canceled"); err != nil {
+		t.Fatal(err)
+	}
+	if err := inspector.ArchiveTask(app+".default", tasks.TaskID(app, "canceled")); err != nil {
 		t.Fatal(err)
 	}
 	garbage := asynq.NewTask("mail:send", []byte("x"))
@@ -83,6 +90,13 @@ func TestWhatWasArchivedWithoutUsIsFound(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	b.await("waits", "accepted")
+	b.await("canceled", "canceled") // and once that is forgotten, nothing is left that looks unsent
+	taskstest.Eventually(t, 10*time.Second, func() string {
+		if list := b.list(asynq.TaskStateArchived); len(list) != 2 {
+			return fmt.Sprintf("%d archived, want the dead one and another program's", len(list))
+		}
+		return ""
+	})
 	if counts, err := b.client.DropDead(t.Context(), producer.DeadFilter{App: app}, producer.DeadRun{Rate: 10}); err != nil || counts.Done != 1 {
 		t.Fatal(counts, err)
 	}

@@ -191,11 +191,8 @@ func limitLane(p tasks.Priority) limit.Lane {
 	}
 }
 
-// heldNow looks once more, after a wait.
+// heldNow looks once more, after a wait. A probe, too, is held by what began since.
 func (d *delivery) heldNow(a *attempt) (bool, error) {
-	if a.probe != nil {
-		return false, nil
-	}
 	p, inForce, found := d.gate.covering(&a.Envelope)
 	if !found || !inForce {
 		return false, nil

@@ -124,8 +124,8 @@ func (g *gate) show(list ledger.Paused) {
 	}
 }
 
-// note notes the kinds that this process sends, and counts what waits where an app has
-// something held back.
+// note notes the kinds that this process sends, counts what waits where an app has
+// something held back, and lets queues go on that are paused for nothing.
 func (g *gate) note(ctx context.Context) {
 	g.mu.Lock()
 	sent, counted := g.sent, map[string]bool{}
@@ -146,6 +146,11 @@ func (g *gate) note(ctx context.Context) {
 			g.mu.Unlock()
 		}
 	}
+	for _, app := range g.apps {
+		if found, err := g.pauses.Release(ctx, app); found && err == nil {
+			g.log.Warn("queues were paused for nothing, they go on", "app", app)
+		}
+	}
 }
 
 func (g *gate) saw(app string, kind tasks.Kind) {
@@ -159,7 +164,7 @@ func (g *gate) now() time.Time {
 	return time.Unix(0, int64(g.offset+time.Since(g.started)))
 }
 
-// covering finds what holds a notification back: in force, or waiting for a probe.
+// covering finds what holds a notification back: in force, or else waiting for a probe.
 func (g *gate) covering(e *tasks.Envelope) (p ledger.Pause, inForce, found bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -172,11 +177,16 @@ func (g *gate) covering(e *tasks.Envelope) (p ledger.Pause, inForce, found bool)
 		{App: e.App, Scope: ledger.ScopeKind, Name: string(e.Kind)},
 		{App: e.App, Scope: ledger.ScopeTemplate, Name: e.TemplateID},
 	} {
-		if p, held := g.held[key]; held {
-			return p, p.InForce(g.now()), true
+		held, there := g.held[key]
+		switch {
+		case !there:
+		case held.InForce(g.now()):
+			return held, true, true
+		case !found:
+			p, found = held, true
 		}
 	}
-	return ledger.Pause{}, false, false
+	return p, false, found
 }
 
 // without lists the apps that are paused for a reason.
@@ -185,7 +195,7 @@ func (g *gate) without(r errcode.Reason) []ledger.Pause {
 	defer g.mu.Unlock()
 	var list []ledger.Pause
 	for _, p := range g.held {
-		if p.Scope == ledger.ScopeApp && p.Reason == r && p.By == ledger.PauseByProbe {
+		if p.Scope == ledger.ScopeApp && p.Reason == r && p.By == ledger.PauseByProbe && !p.Since.IsZero() {
 			list = append(list, p)
 		}
 	}
@@ -233,7 +243,7 @@ func (g *gate) pass(ctx context.Context, e *tasks.Envelope) (*ledger.Pause, erro
 		case inForce:
 			return nil, heldBack(g, p)
 		}
-		mine, err := g.pauses.Claim(ctx, p.PauseKey, probeLease)
+		mine, err := g.claim(ctx, p)
 		switch {
 		case err != nil:
 			return nil, redisAway(err)
@@ -246,6 +256,15 @@ func (g *gate) pass(ctx context.Context, e *tasks.Envelope) (*ledger.Pause, erro
 			return nil, &later{after: jitter(2*time.Second, 0.5), why: "waits for a probe: " + pauseText(p)}
 		}
 	}
+}
+
+// claim makes a send the probe of a pause, if it has none. One that only this process's
+// own answer tells of is not known well enough to be ended as it stands.
+func (g *gate) claim(ctx context.Context, p ledger.Pause) (bool, error) {
+	if p.Since.IsZero() {
+		return false, nil
+	}
+	return g.pauses.Claim(ctx, p.PauseKey, probeLease)
 }
 
 func heldBack(g *gate, p ledger.Pause) *later {

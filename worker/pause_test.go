@@ -131,6 +131,17 @@ func TestAnotherKindGoesOn(t *testing.T) {
 	b.await("held", "accepted")
 }
 
+// Queues that are paused for nothing, as after a failover that lost the pause, go on.
+func TestQueuesPausedForNothing(t *testing.T) {
+	b := setup(t)
+	b.send(notification("waits"))
+	if err := tasks.NewClient(b.rdb, "").PauseLanes(t.Context(), app, tasks.Priorities()); err != nil {
+		t.Fatal(err)
+	}
+	b.start()
+	b.await("waits", "accepted")
+}
+
 // A blocked template holds its own messages back, no others.
 func TestABlockedTemplate(t *testing.T) {
 	b := setup(t)
@@ -209,7 +220,7 @@ func TestAThrottledMinute(t *testing.T) {
 // first failure.
 func TestTheHorizonBeginsAfterAPause(t *testing.T) {
 	b := setup(t)
-	b.horizon = 3 * time.Second
+	b.horizon = 6 * time.Second // longer than what was held already takes to come back
 	b.send(notification("waited"))
 	held := ledger.Pause{PauseKey: ledger.PauseKey{App: app, Scope: ledger.ScopeApp}, By: ledger.PauseByHand}
 	if _, _, err := ledger.NewPauses(b.rdb, "").Begin(b.Context(), held, ledger.Lengths{First: time.Hour}); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/wxnotify/wxnotify/tasks"
@@ -40,12 +41,19 @@ func (d *delivery) judge(a *attempt, result answer, r rule) {
 	if r.pause != nil {
 		held = d.gate.hold(ctx, &a.Envelope, result, r.pause)
 	}
-	if p := a.probe; p != nil && decides(result) {
+	if p := a.probe; p != nil && decides(result) && !wider(held, p.PauseKey) {
 		a.probe = nil
 		if held != p.PauseKey {
 			d.gate.over(ctx, *p)
 		}
 	}
+}
+
+// wider reports whether what an answer holds back is more than a probe asked about: then
+// it says nothing about that.
+func wider(held, asked ledger.PauseKey) bool {
+	scopes := ledger.Scopes() // the widest first
+	return held != (ledger.PauseKey{}) && slices.Index(scopes, held.Scope) < slices.Index(scopes, asked.Scope)
 }
 
 // decides reports whether an answer tells anything about a pause: one of WeChat's that

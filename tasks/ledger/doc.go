@@ -94,6 +94,10 @@
 //	                                a receipt that came before it
 //	wxn:d:{D(app,id)}               a dead letter: when it died, ';', a JSON object with the task
 //	wxn:dead:<app>                  an app's dead letters, a sorted set of ids by when they died
+//	wxn:pauses                      what is held back, a hash by app;scope;name: began;since;until;probe;
+//	                                tries;by;errcode;reason;lanes, where lanes are those that a person had
+//	                                paused before; and by app;resumed; when the last pause of an app ended
+//	wxn:kinds                       when an app last sent a kind of message, by app;kind
 //	wxn:erase                       erasures whose records are not deleted yet: when, by D(app,openid)
 //	wxn:purge:<run>                 how far a purge came: a cursor for each node
 //

@@ -213,12 +213,13 @@ func (p *Pauses) Begin(ctx context.Context, pause Pause, l Lengths) (changed boo
 	return true, until, p.pauseLanes(ctx, pause)
 }
 
-// pausedByHand lists the lanes that are paused already.
+// pausedByHand lists the lanes that a person paused before. What we paused says so: the
+// pause that it was done for may end just now.
 func (p *Pauses) pausedByHand(ctx context.Context, pause Pause) (string, error) {
 	if pause.Scope != ScopeApp {
 		return "", nil
 	}
-	lanes, err := p.queues.PausedLanes(ctx, pause.App)
+	lanes, err := p.queues.LanesPausedElsewhere(ctx, pause.App)
 	if err != nil {
 		return "", fmt.Errorf("ledger: begin a pause: %w", err)
 	}
@@ -275,6 +276,10 @@ func (p *Pauses) Due(ctx context.Context, key PauseKey, since time.Time) (bool, 
 // on; those somebody paused in the dashboard before do not.
 func (p *Pauses) End(ctx context.Context, pause Pause) (bool, error) {
 	if pause.Scope == ScopeApp {
+		// What was begun anew since is not ours to touch.
+		if stands, err := p.stands(ctx, pause); !stands || err != nil {
+			return false, err
+		}
 		lanes := slices.DeleteFunc(tasks.Priorities(), func(l tasks.Priority) bool { return slices.Contains(pause.ByHand, l) })
 		// Before the entry goes: while it is there, Keep finds queues that were left paused.
 		if err := p.queues.UnpauseLanes(ctx, pause.App, lanes); err != nil {
@@ -290,6 +295,39 @@ func (p *Pauses) End(ctx context.Context, pause Pause) (bool, error) {
 		return false, fmt.Errorf("ledger: end a pause: %w", err)
 	}
 	return reply(values).text(0) == "ended", nil
+}
+
+// stands reports whether a pause is still there as it was read.
+func (p *Pauses) stands(ctx context.Context, pause Pause) (bool, error) {
+	text, err := p.rdb.HGet(ctx, p.key, pause.field()).Result()
+	if errors.Is(err, redis.Nil) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("ledger: end a pause: %w", err)
+	}
+	now, ok := parsePause(pause.PauseKey, text)
+	return ok && (pause.Since.IsZero() || now.Since.UnixMilli() == pause.Since.UnixMilli()), nil
+}
+
+// Release lets the queues of an app go on that a pause left behind: its end and another
+// process's look may cross, and Redis may lose the one and keep the others. It reports
+// whether there were any.
+func (p *Pauses) Release(ctx context.Context, app string) (bool, error) {
+	lanes, err := p.queues.LanesPausedHere(ctx, app)
+	if err != nil || len(lanes) == 0 {
+		return false, err
+	}
+	// After the queues: a pause is written before they are paused. One that begins right
+	// now has Keep pause them once more.
+	there, err := p.rdb.HExists(ctx, p.key, PauseKey{App: app, Scope: ScopeApp}.field()).Result()
+	if err != nil {
+		return false, fmt.Errorf("ledger: look for a pause: %w", err)
+	}
+	if there {
+		return false, nil
+	}
+	return true, p.queues.UnpauseLanes(ctx, app, lanes)
 }
 
 const (

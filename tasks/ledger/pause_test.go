@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
@@ -270,7 +271,7 @@ func TestLengthsAreChecked(t *testing.T) {
 // What somebody paused in the dashboard before stays paused after.
 func TestLanesPausedInTheDashboardStaySo(t *testing.T) {
 	b := newPausing(t)
-	if err := b.queues.PauseLanes(t.Context(), "wx1", []tasks.Priority{tasks.Bulk}); err != nil {
+	if err := asynq.NewInspectorFromRedisClient(b.rdb).PauseQueue("ns.wx1.bulk"); err != nil {
 		t.Fatal(err)
 	}
 	b.begin(appPause, hourly)
@@ -283,6 +284,70 @@ func TestLanesPausedInTheDashboardStaySo(t *testing.T) {
 	if lanes := b.pausedLanes(); !slices.Equal(lanes, []tasks.Priority{tasks.Bulk}) {
 		t.Errorf("paused: %v", lanes)
 	}
+}
+
+// Two processes at once: one begins a pause after it has looked at the queues, another
+// ends the pause before. Nothing of that is a person's, and all of it is resumed.
+func TestAPauseThatBeginsWhileAnotherEnds(t *testing.T) {
+	b := newPausing(t)
+	b.begin(appPause, hourly)
+	// What Begin sees of the queues, between the two commands of End and before them.
+	b.rdb.HDel(t.Context(), "wxn:ns:pauses", "wx1;app;")
+	b.begin(appPause, hourly)
+	if p := b.only(); len(p.ByHand) != 0 {
+		t.Errorf("paused by hand: %v, want none", p.ByHand)
+	}
+	if _, err := b.pauses.End(t.Context(), b.only()); err != nil {
+		t.Fatal(err)
+	}
+	if lanes := b.pausedLanes(); len(lanes) != 0 {
+		t.Errorf("paused for ever: %v", lanes)
+	}
+}
+
+// A late end of what a pause by hand replaced leaves its queues alone.
+func TestALateEndLeavesTheNextPauseAlone(t *testing.T) {
+	b := newPausing(t)
+	b.begin(appPause, hourly)
+	before := b.only()
+	b.move(-time.Minute) // so that the two do not begin in the same millisecond
+	byHand := appPause
+	byHand.By = ledger.PauseByHand
+	b.begin(byHand, hourly)
+	if ended, err := b.pauses.End(t.Context(), before); ended || err != nil {
+		t.Fatal(ended, err)
+	}
+	if lanes := b.pausedLanes(); len(lanes) != 3 {
+		t.Errorf("paused: %v, want all lanes", lanes)
+	}
+	b.move(-time.Minute)
+	if ended := b.keep(); len(ended) != 0 || len(b.list().Pauses) != 1 {
+		t.Errorf("ended %+v: nobody resumed it in the dashboard", ended)
+	}
+}
+
+// Queues that a pause left paused go on; those of a pause, and those that a person
+// paused, do not.
+func TestQueuesLeftPausedGoOn(t *testing.T) {
+	b := newPausing(t)
+	release := func(want bool, paused int) {
+		t.Helper()
+		if found, err := b.pauses.Release(t.Context(), "wx1"); found != want || err != nil {
+			t.Errorf("%v %v, want %v", found, err, want)
+		}
+		if lanes := b.pausedLanes(); len(lanes) != paused {
+			t.Errorf("paused: %v, want %d", lanes, paused)
+		}
+	}
+	release(false, 0)
+	if err := asynq.NewInspectorFromRedisClient(b.rdb).PauseQueue("ns.wx1.bulk"); err != nil {
+		t.Fatal(err)
+	}
+	b.begin(appPause, hourly)
+	release(false, 3)
+	b.rdb.Del(t.Context(), "wxn:ns:pauses") // as a failover of its master may
+	release(true, 1)
+	release(false, 1)
 }
 
 // Who writes a pause may die before its queues are paused; and a person may resume them
