@@ -17,7 +17,18 @@ import (
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
-const deadList = "wxn:dead:" + app
+// deadList is the key of the app's list.
+func (b *bundle) deadList() string { return b.ns.Key("dead:" + app) }
+
+// keysFrom lists the keys that begin so.
+func (b *bundle) keysFrom(prefix string) []string {
+	b.t.Helper()
+	keys, err := taskstest.Keys(b.ctx, b.rdb, b.ns.Key(prefix)+"*")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return keys
+}
 
 // envelope is a notification as it lies in its queue.
 func envelope(id string) tasks.Envelope {
@@ -123,7 +134,7 @@ func TestALetterHoldsTheNotification(t *testing.T) {
 		if n, err := b.l.CountDead(b.ctx, app); n != 1 || err != nil {
 			b.t.Errorf("%d letters, %v", n, err)
 		}
-		for _, key := range []string{deadList, b.rdb.Keys(b.ctx, "wxn:d:{*").Val()[0]} {
+		for _, key := range []string{b.deadList(), b.keysFrom("d:{")[0]} {
 			if ttl := b.rdb.PTTL(b.ctx, key).Val(); ttl < 29*24*time.Hour {
 				b.t.Errorf("%s lives for %v, want 30 days", key, ttl)
 			}
@@ -142,7 +153,7 @@ func TestPagesOfDeadLetters(t *testing.T) {
 			id := fmt.Sprintf("id-%02d", i)
 			want = append(want, id)
 			b.dead(id, nil)
-			b.rdb.ZAdd(b.ctx, deadList, redis.Z{Member: id, Score: float64(1000 + i/5)})
+			b.rdb.ZAdd(b.ctx, b.deadList(), redis.Z{Member: id, Score: float64(1000 + i/5)})
 		}
 		if got := b.list(ledger.DeadFilter{}, 5, nil); !slices.Equal(got, want) {
 			b.t.Errorf("listed %q, want %q", got, want)
@@ -203,7 +214,9 @@ func TestTheListShowsOnlyWhatIsDead(t *testing.T) {
 		b.admit(a, ledger.Go)
 		b.settle(settlement(a, ledger.End, tasks.Accepted), "accepted")
 		b.admit(admission(ref("sending")), ledger.Go)
-		b.rdb.Del(b.ctx, b.keyOf("r", "lost"), b.keyOf("d", "letterless"))
+		for _, key := range []string{b.keyOf("r", "lost"), b.keyOf("d", "letterless")} { // in a cluster on two servers
+			b.rdb.Del(b.ctx, key)
+		}
 		b.rdb.Set(b.ctx, b.keyOf("r", "newer"), "#;s", time.Hour)
 		taskstest.Eventually(b.t, 5*time.Second, func() string {
 			if b.keep(letter(b.t, "again", nil)); b.letterOf("again").DiedAt.Equal(first.DiedAt) {
@@ -216,7 +229,7 @@ func TestTheListShowsOnlyWhatIsDead(t *testing.T) {
 		if n, err := b.l.CountDead(b.ctx, app); n != 3 || err != nil { // the newer one is left alone
 			b.t.Errorf("%d listed, %v, want 3", n, err)
 		}
-		if left := len(b.rdb.Keys(b.ctx, "wxn:d:{*").Val()); left != 3 {
+		if left := len(b.keysFrom("d:{")); left != 3 {
 			b.t.Errorf("%d letters are left, want 3", left)
 		}
 		listed, err := b.l.ListedDead(b.ctx, app, []string{"stays", "accepted", "again"})
@@ -230,7 +243,7 @@ func TestTheListShowsOnlyWhatIsDead(t *testing.T) {
 func (b *bundle) keyOf(family, id string) string {
 	b.t.Helper()
 	name := ledger.Tag(app, id) // a record is named in the same manner
-	for _, key := range b.rdb.Keys(b.ctx, "wxn:"+family+":*").Val() {
+	for _, key := range b.keysFrom(family + ":") {
 		if strings.Contains(key, name) {
 			return key
 		}
@@ -244,12 +257,12 @@ func TestSweepDead(t *testing.T) {
 		for _, id := range []string{"old", "replayed", "stays"} {
 			b.dead(id, nil)
 		}
-		b.rdb.ZAdd(b.ctx, deadList, redis.Z{Member: "old", Score: float64(time.Now().Add(-31 * 24 * time.Hour).UnixMilli())})
+		b.rdb.ZAdd(b.ctx, b.deadList(), redis.Z{Member: "old", Score: float64(time.Now().Add(-31 * 24 * time.Hour).UnixMilli())})
 		b.admit(admission(ref("replayed")), ledger.Go)
 		if n, err := b.l.SweepDead(b.ctx, app); n != 1 || err != nil {
 			b.t.Errorf("%d expired, %v, want 1", n, err)
 		}
-		if ids := b.rdb.ZRange(b.ctx, deadList, 0, -1).Val(); !slices.Equal(ids, []string{"stays"}) {
+		if ids := b.rdb.ZRange(b.ctx, b.deadList(), 0, -1).Val(); !slices.Equal(ids, []string{"stays"}) {
 			b.t.Errorf("left %q", ids)
 		}
 	})
