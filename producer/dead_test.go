@@ -149,6 +149,45 @@ func TestDeadRunsKeepTheirBounds(t *testing.T) {
 	}
 }
 
+// As long as the cause stands, what is replayed dies again: a run must not send it
+// again and again.
+func TestDeadRunEndsWithWhatWasDeadBefore(t *testing.T) {
+	b := setup(t)
+	b.bury(0, 3, nil)
+	dying := 10
+	run := producer.DeadRun{Rate: 1000, Progress: func(producer.DeadCounts) {
+		if dying < 20 {
+			b.bury(dying, dying+1, nil)
+			dying++
+		}
+	}}
+	got, err := b.client.ReplayDead(t.Context(), producer.DeadFilter{App: app}, run)
+	b.wantCounts("replay", got, err, producer.DeadCounts{Matched: 3, Done: 3})
+	got, err = b.client.DropDead(t.Context(), producer.DeadFilter{App: app}, quick)
+	b.wantCounts("what died meanwhile", got, err, producer.DeadCounts{Matched: 3, Done: 3})
+}
+
+// A run knows what it read at once; another may have dealt with that meanwhile.
+func TestTwoDeadRunsAtATime(t *testing.T) {
+	b := setup(t)
+	b.bury(0, 8, nil)
+	all := producer.DeadFilter{App: app}
+	var once sync.Once
+	run := producer.DeadRun{Rate: 40, Progress: func(producer.DeadCounts) {
+		once.Do(func() {
+			got, err := b.client.ReplayDead(t.Context(), all, producer.DeadRun{Rate: 40, Limit: 4})
+			b.wantCounts("a replay in between", got, err, producer.DeadCounts{Matched: 4, Done: 4, More: true})
+			got, err = b.client.DropDead(t.Context(), all, quick)
+			b.wantCounts("a drop in between", got, err, producer.DeadCounts{Matched: 3, Done: 3})
+		})
+	}}
+	got, err := b.client.ReplayDead(t.Context(), all, run)
+	b.wantCounts("the replay", got, err, producer.DeadCounts{Matched: 8, Done: 1, Skipped: 7})
+	if got := b.pending(); got != 5 {
+		t.Errorf("%d queued, want 5", got)
+	}
+}
+
 func TestDeadLetterIsShownWithoutContent(t *testing.T) {
 	b := setup(t)
 	b.bury(0, 1, func(n *producer.Notification) { n.NotAfter = time.Now().Add(time.Hour) })

@@ -43,7 +43,8 @@ type DeadCounts struct {
 }
 
 // ReplayDead brings dead letters back into their queues, those that died first at
-// the front, under their ids and with their not_after. It may be interrupted and
+// the front, under their ids and with their not_after; those that are dead when it
+// begins: what dies again meanwhile is left for another run. It may be interrupted and
 // repeated: a letter is forgotten once its notification is queued, and one that is
 // queued already is not queued again. The counts hold with an error, too. Errors:
 // *ValidationError, ErrUnknownApp, ErrUnavailable, or ctx's.
@@ -80,6 +81,9 @@ func replayable(d ledger.DeadLetter) deadResult {
 // replayLetter queues first and forgets then: whatever stops it in between, the
 // letter is there for another run.
 func (c *Client) replayLetter(ctx context.Context, d ledger.DeadLetter) (deadResult, error) {
+	if there, err := c.unchanged(ctx, d); err != nil || !there {
+		return passedOver, err
+	}
 	e, err := d.Envelope()
 	if err != nil { // replayable has seen to that
 		return 0, err
@@ -92,6 +96,9 @@ func (c *Client) replayLetter(ctx context.Context, d ledger.DeadLetter) (deadRes
 
 // dropLetter deletes the task first: while it is there, a worker keeps its letter.
 func (c *Client) dropLetter(ctx context.Context, d ledger.DeadLetter) (deadResult, error) {
+	if there, err := c.unchanged(ctx, d); err != nil || !there {
+		return passedOver, err
+	}
 	err := c.tasks.DropArchived(ctx, d.App, d.ID, d.Lane)
 	if errors.Is(err, tasks.ErrTaskMoved) {
 		return passedOver, nil
@@ -100,6 +107,16 @@ func (c *Client) dropLetter(ctx context.Context, d ledger.DeadLetter) (deadResul
 		return 0, err
 	}
 	return dealtWith, c.ledger.ForgetDead(ctx, d.App, d.ID, d.DiedAt)
+}
+
+// unchanged reports whether a letter that was read a while ago is there still: another
+// run beside this one may have dealt with it.
+func (c *Client) unchanged(ctx context.Context, d ledger.DeadLetter) (bool, error) {
+	now, err := c.ledger.DeadLetter(ctx, d.App, d.ID)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && now.DiedAt.Equal(d.DiedAt), err
 }
 
 var (
@@ -134,6 +151,8 @@ type deadRun struct {
 	judge func(ledger.DeadLetter) deadResult
 	act   func(context.Context, ledger.DeadLetter) (deadResult, error)
 	began time.Time
+	// until is when the last letter died that this run deals with.
+	until time.Time
 	// next is when the rate allows the next one.
 	next time.Time
 
@@ -145,6 +164,9 @@ type deadRun struct {
 const deadRunPage = 200
 
 func (r *deadRun) all(ctx context.Context) error {
+	if found, err := r.bound(ctx); err != nil || !found {
+		return err
+	}
 	for cursor := ""; ; {
 		room := deadRunPage
 		if r.o.Limit > 0 {
@@ -166,6 +188,21 @@ func (r *deadRun) all(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// bound has the run end with what is listed now: what it replays and what dies again
+// comes after that. It reports whether there is anything to do. Named letters are dealt
+// with once each anyway.
+func (r *deadRun) bound(ctx context.Context) (found bool, err error) {
+	if len(r.filter.IDs) > 0 {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if r.until, err = r.client.ledger.NewestDead(ctx, r.filter.App); err != nil {
+		return false, unavailable(ctx, err)
+	}
+	return !r.until.IsZero(), nil
 }
 
 // lookAhead finds out whether the limit left anything to do.
@@ -194,7 +231,9 @@ func (r *deadRun) fetch(ctx context.Context, cursor string, n int) (page []ledge
 	if len(r.filter.IDs) > 0 {
 		return r.fetchNamed(ctx, cursor, n)
 	}
-	page, next, err = r.client.ledger.DeadLetters(ctx, r.filter.App, r.filter.ledger(), cursor, n)
+	filter := r.filter.ledger()
+	filter.Until = r.until
+	page, next, err = r.client.ledger.DeadLetters(ctx, r.filter.App, filter, cursor, n)
 	if err != nil {
 		return nil, 0, "", unavailable(ctx, err)
 	}

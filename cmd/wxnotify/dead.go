@@ -188,10 +188,10 @@ func (r *deadRun) run(p *program, done string, do func(*producer.Client, context
 		}
 		f := r.filter(app)
 		f.IDs = r.IDs
-		o := producer.DeadRun{Limit: r.Limit, Rate: r.Rate, DryRun: r.DryRun, Progress: progress(p.stderr, done)}
 		if r.DryRun {
 			done = "would be " + done
 		}
+		o := producer.DeadRun{Limit: r.Limit, Rate: r.Rate, DryRun: r.DryRun, Progress: progress(p.stderr, done)}
 		counts, err := do(client, p.ctx, f, o)
 		if refused := (*tasks.ValidationError)(nil); errors.As(err, &refused) {
 			return err

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -142,6 +143,9 @@ func (g *gateway) showDead(x *exchange) reply {
 	ctx, cancel := x.within(callTimeout)
 	defer cancel()
 	letter, err := g.sender.DeadLetter(ctx, app, id)
+	if errors.Is(err, producer.ErrNotFound) {
+		return newProblem(http.StatusNotFound, "no dead letter has this id: the notification is not dead, or was dropped; GET /v1/notifications/{id} tells where it stands").reply()
+	}
 	if err != nil {
 		return g.failed(x, app, id, err).reply()
 	}

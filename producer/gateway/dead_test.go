@@ -138,7 +138,7 @@ func TestDeadLettersInRedis(t *testing.T) {
 	wantFields(b.do("GET", "/v1/dead?reason=moon_phase", "").want(422), "reason")
 	wantFields(b.do("GET", "/v1/dead?cursor=none", "").want(422), "cursor")
 	wantFields(b.do("POST", "/v1/dead:replay", `{"reason": "moon_phase"}`).want(422), "reason")
-	b.do("GET", "/v1/dead/n-4", "").want(404)
+	b.do("GET", "/v1/dead/n-4", "").want(404).wantField("detail", "no dead letter has this id: the notification is not dead, or was dropped; GET /v1/notifications/{id} tells where it stands")
 	r := b.do("GET", "/v1/dead/n-1", "").want(200)
 	r.wantField("reason_code", "archived")
 	if got := fmt.Sprint(r.json["data_lengths"]); got != fmt.Sprintf("map[thing1:%d]", len(content)) {

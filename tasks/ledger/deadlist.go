@@ -21,6 +21,8 @@ type DeadFilter struct {
 	Reason string
 	// OlderThan chooses those that died at least so long ago, on Redis's clock.
 	OlderThan time.Duration
+	// Until chooses those that died no later. Zero: all.
+	Until time.Time
 }
 
 // Covers reports whether a letter has the template and the reason. Its age is not
@@ -51,7 +53,7 @@ func (l *Ledger) DeadLetters(ctx context.Context, app string, f DeadFilter, curs
 	if err != nil {
 		return nil, "", err
 	}
-	until, err := l.deadUntil(ctx, f.OlderThan)
+	until, err := l.deadUntil(ctx, f)
 	if err != nil {
 		return nil, "", err
 	}
@@ -81,7 +83,7 @@ func (l *Ledger) DeadLetters(ctx context.Context, app string, f DeadFilter, curs
 // SweepDead takes out of an app's list what is no dead letter any more, and counts
 // those whose time was over.
 func (l *Ledger) SweepDead(ctx context.Context, app string) (expired int64, err error) {
-	before, err := l.deadUntil(ctx, l.o.DeadRetention)
+	before, err := l.deadUntil(ctx, DeadFilter{OlderThan: l.o.DeadRetention})
 	if err != nil {
 		return 0, err
 	}
@@ -105,16 +107,35 @@ func (l *Ledger) SweepDead(ctx context.Context, app string) (expired int64, err 
 	}
 }
 
-// deadUntil is the highest score of letters of that age.
-func (l *Ledger) deadUntil(ctx context.Context, age time.Duration) (string, error) {
-	if age <= 0 {
+// NewestDead is when the last of an app's dead letters died: the Until of a run that
+// must not meet again what dies anew meanwhile. Zero if there is none.
+func (l *Ledger) NewestDead(ctx context.Context, app string) (time.Time, error) {
+	last, err := l.rdb.ZRevRangeWithScores(ctx, l.deadKey(app), 0, 0).Result()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ledger: list dead letters: %w", err)
+	}
+	if len(last) == 0 {
+		return time.Time{}, nil
+	}
+	return time.UnixMilli(int64(last[0].Score)), nil
+}
+
+// deadUntil is the highest score of letters of the filter's age.
+func (l *Ledger) deadUntil(ctx context.Context, f DeadFilter) (string, error) {
+	until := f.Until
+	if f.OlderThan > 0 {
+		now, err := l.clock(ctx)
+		if err != nil {
+			return "", err
+		}
+		if old := now.Add(-f.OlderThan); until.IsZero() || old.Before(until) {
+			until = old
+		}
+	}
+	if until.IsZero() {
 		return "+inf", nil
 	}
-	now, err := l.clock(ctx)
-	if err != nil {
-		return "", err
-	}
-	return strconv.FormatInt(now.Add(-age).UnixMilli(), 10), nil
+	return strconv.FormatInt(until.UnixMilli(), 10), nil
 }
 
 // deadEntry is a place in the list: by time, and by id within a millisecond.
