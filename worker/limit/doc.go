@@ -29,7 +29,7 @@
 //
 // A process asks Redis only while somebody waits, one question at a time, when
 // the last slot in stock is less than 25 ms away. It asks for what its waiters
-// lack, at most 20 ms worth; from 200/s on ten slots, or 5 ms worth if that is
+// lack, at most 20 ms worth; above 200/s ten slots, or 5 ms worth if that is
 // more. More at a time would save little, and what one process holds, an urgent
 // send in another waits for. Nothing is lent beyond 2 s and three intervals. The
 // questions run in a goroutine that ends with the answer, the rest in a timer: an

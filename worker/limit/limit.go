@@ -105,11 +105,11 @@ func newLimiter(c Config, interval time.Duration, from lender) *Limiter {
 }
 
 // batchOf is how many slots are asked for at a time, if as many wait. Few keep
-// what other processes wait for short; from 200/s on ten or more save Redis's
+// what other processes wait for short; above 200/s ten or more save Redis's
 // time.
 func batchOf(rate float64) int {
 	n := math.Round(pace * rate / 50) // 20 ms of them
-	if rate >= 200 {
+	if rate > 200 {
 		n = max(10, math.Round(pace*rate/200)) // 5 ms
 	}
 	return int(min(max(n, 1), math.MaxInt32))

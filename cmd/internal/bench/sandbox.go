@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,22 +17,47 @@ type sandboxServer struct{ url string }
 
 // reset forgets what was received.
 func (s *sandboxServer) reset(ctx context.Context) error {
-	return s.control(ctx, http.MethodPost, "reset", nil)
+	return s.control(ctx, http.MethodPost, "reset", nil, nil)
 }
 
-// report is what the app received since the last reset, every message by name.
-func (s *sandboxServer) report(ctx context.Context) (sandbox.AppReport, error) {
+// addApp makes one more app known.
+func (s *sandboxServer) addApp(ctx context.Context, app string) error {
+	return s.control(ctx, http.MethodPost, "apps", sandbox.App{
+		AppID: app, Secret: benchSecret, AllowAnyTemplate: true, AllowAnyOpenID: true, IDKey: idKey,
+	}, nil)
+}
+
+// hang answers no send of an app from now on, or all again.
+func (s *sandboxServer) hang(ctx context.Context, app string, hangs bool) error {
+	order := struct {
+		App string `json:"app"`
+		sandbox.Faults
+	}{App: app}
+	if hangs {
+		order.Calls = map[string]sandbox.CallFaults{
+			sandbox.APISubscribeSend: {Shares: map[sandbox.Fault]float64{sandbox.FaultHang: 1}},
+		}
+	}
+	return s.control(ctx, http.MethodPut, "faults", order, nil)
+}
+
+// report is what an app received since the last reset, every message by name.
+func (s *sandboxServer) report(ctx context.Context, app string) (sandbox.AppReport, error) {
 	var r sandbox.Report
-	if err := s.control(ctx, http.MethodGet, "report?ids=1", &r); err != nil {
+	if err := s.control(ctx, http.MethodGet, "report?ids=1", nil, &r); err != nil {
 		return sandbox.AppReport{}, err
 	}
-	return r.Apps[benchApp], nil
+	return r.Apps[app], nil
 }
 
 // accepted is the report of a run, provided that each of n messages was accepted
 // once and nothing else arrived.
 func (s *sandboxServer) accepted(ctx context.Context, n int) (sandbox.AppReport, error) {
-	r, err := s.report(ctx)
+	return s.acceptedBy(ctx, benchApp, n)
+}
+
+func (s *sandboxServer) acceptedBy(ctx context.Context, app string, n int) (sandbox.AppReport, error) {
+	r, err := s.report(ctx, app)
 	if err != nil {
 		return r, err
 	}
@@ -43,8 +69,15 @@ func (s *sandboxServer) accepted(ctx context.Context, n int) (sandbox.AppReport,
 	return r, nil
 }
 
-func (s *sandboxServer) control(ctx context.Context, method, path string, answer any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.url+"/_sandbox/"+path, nil)
+// control gives an order, which may be nil, and reads the answer, unless that is nil.
+func (s *sandboxServer) control(ctx context.Context, method, path string, order, answer any) error {
+	var body bytes.Buffer
+	if order != nil {
+		if err := json.NewEncoder(&body).Encode(order); err != nil {
+			return fmt.Errorf("sandbox: %s: %w", path, err)
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.url+"/_sandbox/"+path, &body)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
