@@ -19,7 +19,7 @@ import (
 // Four workers together keep one app's rate, as WeChat sees it.
 func TestFourWorkersKeepOneRate(t *testing.T) {
 	t.Parallel()
-	const n, rate = 4000, 300
+	const n, rate = 3000, 300
 	w := newWorld(t)
 	w.env[appVariable(testApp, "RATE")] = fmt.Sprint(rate)
 	g := w.gateway()
@@ -153,15 +153,14 @@ func (s *sandboxProcess) hang(app string) {
 // first, and bulk gets its share of the rest and no more.
 func TestCriticalSendsOvertake(t *testing.T) {
 	t.Parallel()
-	const rate, standard, bulk, critical = 100, 2000, 600, 40
+	const rate, standard, bulk, critical = 60, 1500, 600, 40
 	w := newWorld(t)
 	w.env[appVariable(testApp, "RATE")] = fmt.Sprint(rate)
 	g := w.gateway()
 	g.enqueue(inLane("default", standard))
 	g.enqueue(inLane("bulk", bulk))
-	more := env{"CONCURRENCY": "24"}
-	w.worker("a", more)
-	w.worker("b", more)
+	w.worker("a", nil) // with handlers enough that some always wait, on a slow machine too
+	w.worker("b", nil)
 	w.sandbox.awaitAccepted(rate)
 	waits := w.overtake(g, inLane("critical", critical))
 	slices.Sort(waits)
@@ -223,7 +222,7 @@ func (w *world) wantBulkShare(standard int) {
 	if counts["default"] >= standard {
 		w.t.Error("the default lane is empty, so nothing was overtaken")
 	}
-	if share < 0.1 || share > 0.25 { // WXNOTIFY_BULK_SHARE is 0.2
+	if share < 0.1 || share > 0.3 { // WXNOTIFY_BULK_SHARE is 0.2; a lane that nobody waits in for a moment has no say
 		w.t.Errorf("bulk has %.3f of what critical left, want 0.2", share)
 	}
 }
