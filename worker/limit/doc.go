@@ -8,7 +8,7 @@
 // clock, a few in a row, and each only once:
 //
 //	Take ─▶ waiting ─▶ asked for ─▶ in stock ─▶ handed out ─▶ Await ─▶ used
-//	           ▲         by the        ▲          15 ms          │
+//	           ▲         by the        ▲           5 ms          │
 //	           │         process       │          before         └──▶ went by: Take again, ahead
 //	           └── ctx ends, Close     └── GiveBack
 //
@@ -22,14 +22,14 @@
 //
 // Slots are lent for a process and given to a waiter only at the last moment: to
 // Critical first, then to Default and Bulk by Bulk's share, in the order of Take,
-// those who have lost a slot before the others. The 15 ms are for the caller's
+// those who have lost a slot before the others. The 5 ms are for the caller's
 // admission in Redis, which so comes directly before the call.
 //
 // # The questions
 //
 // A process asks Redis only while somebody waits, one question at a time, when
-// the last slot in stock is less than 25 ms away. It asks for what its waiters
-// lack, at most 20 ms worth; from 200/s on ten slots, or 5 ms worth if that is
+// the last slot in stock is less than 15 ms away. It asks for what its waiters
+// lack, at most 10 ms worth; above 200/s ten slots, or 5 ms worth if that is
 // more. More at a time would save little, and what one process holds, an urgent
 // send in another waits for. Nothing is lent beyond 2 s and three intervals. The
 // questions run in a goroutine that ends with the answer, the rest in a timer: an

@@ -105,11 +105,11 @@ func newLimiter(c Config, interval time.Duration, from lender) *Limiter {
 }
 
 // batchOf is how many slots are asked for at a time, if as many wait. Few keep
-// what other processes wait for short; from 200/s on ten or more save Redis's
+// what other processes wait for short; above 200/s ten or more save Redis's
 // time.
 func batchOf(rate float64) int {
-	n := math.Round(pace * rate / 50) // 20 ms of them
-	if rate >= 200 {
+	n := math.Round(pace * rate / 100) // 10 ms of them
+	if rate > 200 {
 		n = max(10, math.Round(pace*rate/200)) // 5 ms
 	}
 	return int(min(max(n, 1), math.MaxInt32))
@@ -117,7 +117,7 @@ func batchOf(rate float64) int {
 
 // Take waits in line for a slot: after those of the same lane that came before,
 // or with ahead only after those of them that came with ahead too. The slot's
-// own time is yet to come, by about 15 ms: prepare the send, then Await. The
+// own time is yet to come, by about 5 ms: prepare the send, then Await. The
 // error is ctx's or ErrClosed.
 func (l *Limiter) Take(ctx context.Context, lane Lane, ahead bool) (*Slot, error) {
 	if err := ctx.Err(); err != nil {

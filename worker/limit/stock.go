@@ -13,7 +13,7 @@ const (
 	shortestGrace = 20 * time.Millisecond
 	// shortestNotice is how long before its time a slot is handed out: enough
 	// for an admission in Redis, short enough that whoever is urgent comes first.
-	shortestNotice = 15 * time.Millisecond
+	shortestNotice = 5 * time.Millisecond
 	// together is how much earlier a slot is handed out to save a timer.
 	together = time.Millisecond
 	// margin is how much earlier than necessary new slots are asked for.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/worker/wechat/sandbox"
 )
 
 // latency is the time from the call of Send to the arrival of the HTTP request,
@@ -59,32 +60,41 @@ func (l *testbed) trickle(ctx context.Context, s side, list []message) (waits, e
 	if err := l.sandbox.Reset(ctx); err != nil {
 		return waits{}, err
 	}
-	sender, err := s.open()
+	sent, err := l.sendSlowly(ctx, s, list)
 	if err != nil {
 		return waits{}, err
 	}
-	defer sender.close()
-	sent := make(map[string]time.Time, len(list))
-	for _, m := range list {
-		if err := lab.Sleep(ctx, 50*time.Millisecond+rand.N(100*time.Millisecond)); err != nil {
-			return waits{}, err
-		}
-		sent[m.id] = time.Now()
-		if err := sender.send(ctx, m); err != nil {
-			return waits{}, err
-		}
-	}
-	if err := l.redis.drained(ctx, s.queue); err != nil {
-		return waits{}, err
-	}
-	return l.arrivals(ctx, sent)
-}
-
-func (l *testbed) arrivals(ctx context.Context, sent map[string]time.Time) (waits, error) {
 	report, err := l.sandbox.accepted(ctx, len(sent))
 	if err != nil {
 		return waits{}, err
 	}
+	return arrivals(report, sent)
+}
+
+// sendSlowly returns when each was sent, once all have gone out.
+func (l *testbed) sendSlowly(ctx context.Context, s side, list []message) (map[string]time.Time, error) {
+	sender, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer sender.close()
+	sent := make(map[string]time.Time, len(list))
+	for _, m := range list {
+		if err := lab.Sleep(ctx, slowlyFrom+rand.N(slowlyTo-slowlyFrom)); err != nil {
+			return nil, err
+		}
+		sent[m.id] = time.Now()
+		if err := sender.send(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	return sent, l.redis.drained(ctx, s.queue)
+}
+
+// Between two sends of sendSlowly.
+const slowlyFrom, slowlyTo = 50 * time.Millisecond, 150 * time.Millisecond
+
+func arrivals(report sandbox.AppReport, sent map[string]time.Time) (waits, error) {
 	all := make([]time.Duration, 0, len(sent))
 	for id, at := range sent {
 		ns, ok := report.ArrivalUnixNS[id]

@@ -11,6 +11,7 @@ const (
 	partTraffic    = "traffic"
 	partThroughput = "throughput"
 	partLatency    = "latency"
+	partRate       = "rate"
 	partCallback   = "callback"
 	partFormIDs    = "form-ids"
 	partCredits    = "credits"
@@ -28,6 +29,7 @@ func parts() []part {
 		{partTraffic, "Redis traffic, loaded and idle", measureTraffic},
 		{partThroughput, "throughput and memory", measureThroughput},
 		{partLatency, "latency", measureLatency},
+		{partRate, "rates and critical sends", measureRate},
 		{partCallback, "callbacks", measureCallbacks},
 		{partFormIDs, "form ids: memory and purge", measureFormIDs},
 		{partCredits, "credits: memory", measureCredits},

@@ -130,6 +130,24 @@ func (r *redisServer) executed(ctx context.Context) (int64, error) {
 	return r.number(ctx, "stats", "total_commands_processed")
 }
 
+// calls is how often Redis has executed a command, in scripts too.
+func (r *redisServer) calls(ctx context.Context, command string) (int64, error) {
+	info, err := r.rdb.Info(ctx, "commandstats").Result()
+	if err != nil {
+		return 0, fmt.Errorf("redis: info: %w", err)
+	}
+	stat, ok := infoField(info, "cmdstat_"+command)
+	if !ok {
+		return 0, nil
+	}
+	text, _, _ := strings.Cut(strings.TrimPrefix(stat, "calls="), ",")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("redis: calls of %s: %w", command, err)
+	}
+	return n, nil
+}
+
 func (r *redisServer) version(ctx context.Context) (string, error) {
 	return r.field(ctx, "server", "redis_version")
 }

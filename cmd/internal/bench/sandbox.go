@@ -13,14 +13,39 @@ import (
 // sandboxServer is the sandbox's control API.
 type sandboxServer struct{ *lab.Sandbox }
 
+// addApp makes one more app known.
+func (s *sandboxServer) addApp(ctx context.Context, app string) error {
+	return s.AddApp(ctx, sandbox.App{AppID: app, Secret: benchSecret, AllowAnyTemplate: true, AllowAnyOpenID: true, IDKey: idKey})
+}
+
+// hang answers no send of an app from now on, or all again.
+func (s *sandboxServer) hang(ctx context.Context, app string, hangs bool) error {
+	var f sandbox.Faults
+	if hangs {
+		f.Calls = map[string]sandbox.CallFaults{
+			sandbox.APISubscribeSend: {Shares: map[sandbox.Fault]float64{sandbox.FaultHang: 1}},
+		}
+	}
+	return s.SetFaultsOf(ctx, app, f)
+}
+
+// report is what an app received since the last reset, every message by name.
+func (s *sandboxServer) report(ctx context.Context, app string) (sandbox.AppReport, error) {
+	all, err := s.Report(ctx, true)
+	return all.Apps[app], err
+}
+
 // accepted is the report of a run, provided that each of n messages was accepted
 // once and nothing else arrived.
 func (s *sandboxServer) accepted(ctx context.Context, n int) (sandbox.AppReport, error) {
-	all, err := s.Report(ctx, true)
+	return s.acceptedBy(ctx, benchApp, n)
+}
+
+func (s *sandboxServer) acceptedBy(ctx context.Context, app string, n int) (sandbox.AppReport, error) {
+	r, err := s.report(ctx, app)
 	if err != nil {
 		return sandbox.AppReport{}, err
 	}
-	r := all.Apps[benchApp]
 	want := int64(n)
 	if r.Accepted != want || r.AcceptedMessages != want || r.Arrivals != want || len(r.Duplicates) > 0 {
 		return r, fmt.Errorf("the sandbox got %d calls and accepted %d of %d messages, %d of them twice: a measurement of that says nothing",

@@ -57,12 +57,14 @@ func (m message) data() map[string]string {
 }
 
 // pipeline is wxnotify: the producer on one end, a worker on the other.
-func (l *testbed) pipeline(lane tasks.Priority) side {
+func (l *testbed) pipeline(lane tasks.Priority) side { return l.pipelineOf(benchApp, lane) }
+
+func (l *testbed) pipelineOf(app string, lane tasks.Priority) side {
 	return side{
-		queue: tasks.Namespace("").Queue(benchApp, lane),
+		queue: tasks.Namespace("").Queue(app, lane),
 		open: func() (sender, error) {
 			client, err := producer.New("redis://"+l.redis.addr+"/0", producer.WithPoolSize(concurrency))
-			return pipelineSender{client, lane}, err
+			return pipelineSender{client, app, lane}, err
 		},
 		start: l.startWorker,
 	}
@@ -70,12 +72,13 @@ func (l *testbed) pipeline(lane tasks.Priority) side {
 
 type pipelineSender struct {
 	client *producer.Client
+	app    string
 	lane   tasks.Priority
 }
 
 func (p pipelineSender) notification(m message) producer.Notification {
 	return producer.Notification{
-		App: benchApp, To: producer.Recipient{OpenID: m.openID}, TemplateID: templateID,
+		App: p.app, To: producer.Recipient{OpenID: m.openID}, TemplateID: templateID,
 		Page: new(page), Data: m.data(), Priority: p.lane,
 	}
 }

@@ -39,7 +39,7 @@ func callAsWorker(t *testing.T, url string, m message) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	n := pipelineSender{lane: tasks.Default}.notification(m).WithDefaults()
+	n := pipelineSender{app: benchApp, lane: tasks.Default}.notification(m).WithDefaults()
 	if _, err := client.SendSubscribe(t.Context(), "TOKEN", wechat.SubscribeMessage{
 		ToUser: n.To.OpenID, TemplateID: n.TemplateID, Page: n.Page, Data: n.Data, MiniprogramState: n.MiniprogramState, Lang: n.Lang,
 	}); err != nil {
@@ -78,7 +78,7 @@ func TestMessagesAreValidAndDistinct(t *testing.T) {
 	var people []string
 	for _, m := range messages("x", 100) {
 		people = append(people, m.openID)
-		if err := (pipelineSender{lane: tasks.Critical}).notification(m).Validate(time.Now()); err != nil {
+		if err := (pipelineSender{app: benchApp, lane: tasks.Critical}).notification(m).Validate(time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -17,6 +17,7 @@ type results struct {
 	throughput throughput
 	latency    latency
 	traffic    traffic
+	rates      rates
 	callbacks  callbacks
 	formIDs    formIDs
 	// creditBytes of Redis each credit takes.
@@ -56,6 +57,7 @@ func (r *results) rows() []row {
 		{partThroughput, r.throughputRows},
 		{partLatency, r.latencyRows},
 		{partTraffic, r.trafficRows},
+		{partRate, r.rateRows},
 		{partCallback, r.callbackRows},
 		{partFormIDs, r.formIDRows},
 		{partCredits, r.creditRows},
@@ -96,6 +98,19 @@ func (r *results) trafficRows() []row {
 		{"Redis round trips per send, polling included", t.observed.String(), ""},
 		{"the same, consents off", t.unchecked.String(), ""},
 		{"the same, consents enforced, a credit spent by each send", t.enforced.String(), "no command more than off"},
+	}
+}
+
+func (r *results) rateRows() []row {
+	p := r.rates
+	return []row{
+		{fmt.Sprintf("%d workers, one app at %d/s", rateWorkers, fastRate), p.alone.String(), p.alone.aim()},
+		{"the limiter's Redis calls per send there", fmt.Sprintf("%.3f", p.asks), "≤ 0.1"},
+		{fmt.Sprintf("%d workers, an app at %d/s beside the next", rateWorkers, pairRate), p.fast.String(), p.fast.aim()},
+		{fmt.Sprintf("the one at %d/s", slowRate), p.slow.String(), p.slow.aim()},
+		{fmt.Sprintf("the one at %d/s, while WeChat answers no send of the other", pairRate), p.beside.String(), p.beside.aim()},
+		{fmt.Sprintf("critical Send to HTTP arrival, %d workers at %d/s, idle", overtakeWorkers, overtakeRate), p.idle.String(), ""},
+		{"the same with default and bulk at the rate", p.saturated.String(), "p99 < 2× idle"},
 	}
 }
 

@@ -26,6 +26,19 @@ func (s *Sandbox) SetFaults(ctx context.Context, f sandbox.Faults) error {
 	return s.control(ctx, http.MethodPut, "faults", f, nil)
 }
 
+// SetFaultsOf replaces how one app misbehaves.
+func (s *Sandbox) SetFaultsOf(ctx context.Context, app string, f sandbox.Faults) error {
+	return s.control(ctx, http.MethodPut, "faults", struct {
+		App string `json:"app"`
+		sandbox.Faults
+	}{app, f}, nil)
+}
+
+// AddApp makes one more app known.
+func (s *Sandbox) AddApp(ctx context.Context, app sandbox.App) error {
+	return s.control(ctx, http.MethodPost, "apps", app, nil)
+}
+
 // KillTokens ends the working tokens of every app.
 func (s *Sandbox) KillTokens(ctx context.Context) error {
 	return s.control(ctx, http.MethodPost, "tokens:kill", struct{}{}, nil)
