@@ -168,12 +168,11 @@ func ruleFor(result *answer, a *attempt) rule {
 // up, WeChat says so the next time.
 func loginRule(result *answer) rule {
 	result.reason = errcode.ReasonLoginCode
-	if result.class == errcode.Unknown || result.class == errcode.Token {
-		return outcomes[errcode.Transient]
-	}
 	r := outcomes[result.class]
-	if r.pause != nil { // that call's quota and rights are its own: what needs no login goes on
-		r.pause, r.delay = nil, loginDelay
+	// That call's quota and rights are its own: what needs no login goes on. And a code
+	// does not last, so its message asks ever less often until WeChat says so.
+	if r.pause != nil || result.class == errcode.Unknown || result.class == errcode.Token {
+		return outcomes[errcode.Transient]
 	}
 	return r
 }
@@ -239,9 +238,6 @@ func atOnce(int) time.Duration { return 0 }
 // pausedDelay is what those wait that were on their way when a pause began. Then the
 // pause holds them.
 func pausedDelay(int) time.Duration { return jitter(3*time.Second, 0.3) }
-
-// loginDelay is what a message waits whose login code cannot be exchanged at present.
-func loginDelay(int) time.Duration { return jitter(15*time.Second, 0.3) }
 
 // jitter moves d by up to the given share, so that what failed together does not
 // come back together.

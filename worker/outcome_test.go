@@ -164,9 +164,9 @@ func TestLoginCodes(t *testing.T) {
 		{&wechat.Error{Code: 40029, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
 		{&wechat.Error{Code: 40163, Class: errcode.Invalid, Written: true}, ledger.End, tasks.Dead},
 		{&wechat.Error{Code: 40226, Class: errcode.Refused, Written: true}, ledger.End, tasks.Rejected},
-		{&wechat.Error{Code: 40125, Class: errcode.Misconfigured, Written: true}, ledger.Hold, ""},
-		{&wechat.Error{Code: 45009, Class: errcode.Exhausted, Written: true}, ledger.Hold, ""},
-		{&wechat.Error{Code: 45011, Class: errcode.Throttled, Written: true}, ledger.Hold, ""},
+		{&wechat.Error{Code: 40125, Class: errcode.Misconfigured, Written: true}, ledger.Retry, ""},
+		{&wechat.Error{Code: 45009, Class: errcode.Exhausted, Written: true}, ledger.Retry, ""},
+		{&wechat.Error{Code: 45011, Class: errcode.Throttled, Written: true}, ledger.Retry, ""},
 		{&wechat.Error{Class: errcode.Unknown, Written: true}, ledger.Retry, ""},
 		{&wechat.Error{Class: errcode.Transient}, ledger.Retry, ""},
 	} {

@@ -108,6 +108,7 @@ var (
 	probeScript  = pausesScript("probe")
 	resumeScript = pausesScript("resume")
 	healScript   = pausesScript("heal")
+	listScript   = pausesScript("list")
 	dueScript    = pausesScript("due")
 )
 
@@ -124,17 +125,14 @@ func (k PauseKey) field() string { return field(k.App, string(k.Scope), k.Name) 
 
 // List reads what is held back.
 func (p *Pauses) List(ctx context.Context) (Paused, error) {
-	var now *redis.TimeCmd
-	var all *redis.MapStringStringCmd
-	_, err := p.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		now, all = pipe.Time(ctx), pipe.HGetAll(ctx, p.key)
-		return nil
-	})
-	if err != nil {
+	values, err := listScript.Run(ctx, p.rdb, []string{p.key}).Slice()
+	if err != nil || len(values) != 2 {
 		return Paused{}, fmt.Errorf("ledger: read pauses: %w", err)
 	}
-	list := Paused{Now: now.Val(), Resumed: map[string]time.Time{}}
-	for name, text := range all.Val() {
+	list := Paused{Now: time.UnixMilli(reply(values).number(0)), Resumed: map[string]time.Time{}}
+	all, _ := values[1].([]any)
+	for entry := range slices.Chunk(all, 2) {
+		name, text := reply(entry).text(0), reply(entry).text(1)
 		app, rest, _ := strings.Cut(name, ";")
 		scope, name, _ := strings.Cut(rest, ";")
 		if scope == resumedField {
