@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/hibiken/asynq"
 )
@@ -39,8 +40,17 @@ func AsynqLogger(log *slog.Logger, component string) asynq.Logger {
 
 func (l asynqLogger) Debug(args ...any) { l.write(slog.LevelDebug, args) }
 func (l asynqLogger) Info(args ...any)  { l.write(slog.LevelDebug, args) }
-func (l asynqLogger) Warn(args ...any)  { l.write(slog.LevelWarn, args) }
+func (l asynqLogger) Warn(args ...any)  { l.write(warnLevel(args), args) }
 func (l asynqLogger) Error(args ...any) { l.write(slog.LevelError, args) }
+
+// warnLevel makes debug of what asynq says of each task that is archived: whoever gave
+// it up has told more about it already.
+func warnLevel(args []any) slog.Level {
+	if len(args) > 0 && strings.HasPrefix(fmt.Sprint(args[0]), "Retry exhausted for task") {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
 
 // Fatal does not end the process, as asynq's own logger would: only the
 // lifecycle does that, and asynq returns its errors as well.

@@ -52,7 +52,9 @@ func TestAsynqSpeaksAtItsLevels(t *testing.T) {
 		}
 	}
 	var quiet buffer
-	AsynqLogger(NewLogger(&quiet, "info", "text", nil), "lane").Info("Starting processing")
+	log = AsynqLogger(NewLogger(&quiet, "info", "text", nil), "lane")
+	log.Info("Starting processing")
+	log.Warn("Retry exhausted for task id=wx1:a") // for each dead letter
 	if quiet.String() != "" {
 		t.Errorf("chatter: %s", quiet.String())
 	}
