@@ -32,6 +32,8 @@ type gate struct {
 	started time.Time
 	// changed is closed when the next look has been taken.
 	changed chan struct{}
+	// clockWrong says that this process's wall clock was off at the last look.
+	clockWrong bool
 	// waiting is how many notifications of an app wait for another attempt.
 	waiting map[string]int64
 	// sent are the kinds handled here since they were last noted.
@@ -76,6 +78,7 @@ func (g *gate) look(ctx context.Context) {
 		return // redis_up says so
 	}
 	g.learn(list)
+	g.tellClock()
 	g.show(list)
 	ended, err := g.pauses.Keep(ctx, list)
 	if err != nil {
@@ -162,6 +165,40 @@ func (g *gate) saw(app string, kind tasks.Kind) {
 // now is Redis's clock.
 func (g *gate) now() time.Time {
 	return time.Unix(0, int64(g.offset+time.Since(g.started)))
+}
+
+// ahead is how far this process's wall clock is ahead of Redis's; below zero if it is
+// behind. What a look takes to be answered does not count.
+func (g *gate) ahead() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.offset == 0 {
+		return 0 // not looked yet
+	}
+	d := time.Since(g.now()) // by the wall clocks: that time has no monotonic one
+	if d.Abs() < clockTolerance {
+		return 0
+	}
+	return d
+}
+
+// clockTolerance is what two clocks may differ by, and a look may take.
+const clockTolerance = 5 * time.Second
+
+// tellClock warns once when this process's clock goes wrong, and says when it is right.
+func (g *gate) tellClock() {
+	d := g.ahead()
+	wrong := d != 0
+	g.mu.Lock()
+	changed := wrong != g.clockWrong
+	g.clockWrong = wrong
+	g.mu.Unlock()
+	switch {
+	case changed && wrong:
+		g.log.Warn("this machine's clock differs from redis's: set it; schedules, metrics and asynq's own retries go by it", "ahead", d.Round(time.Second))
+	case changed:
+		g.log.Info("this machine's clock is that of redis again")
+	}
 }
 
 // covering finds what holds a notification back: in force, or else waiting for a probe.

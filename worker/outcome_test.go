@@ -218,13 +218,13 @@ func TestBackoffGrowsToItsBound(t *testing.T) {
 func TestWhatAsynqIsTold(t *testing.T) {
 	t.Parallel()
 	waits := fmt.Errorf("wrapped: %w", &later{after: time.Minute, why: "x"})
-	if retryDelay(3, waits, nil) != time.Minute || isFailure(waits) {
+	if retryDelay(waits) != time.Minute || isFailure(waits) {
 		t.Error("a wait is no failure")
 	}
 	if !isFailure(&later{failure: true}) || !isFailure(bury("dead")) {
 		t.Error("failures are failures")
 	}
-	if isFailure(asynq.ErrLeaseExpired) || retryDelay(0, asynq.ErrLeaseExpired, nil) > 10*time.Second {
+	if isFailure(asynq.ErrLeaseExpired) || retryDelay(asynq.ErrLeaseExpired) > 10*time.Second {
 		t.Error("a dead worker's task comes back soon and is no failure")
 	}
 }

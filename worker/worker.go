@@ -277,7 +277,7 @@ func (w *Worker) newServer(queue string, p tasks.LanePolicy, concurrency int) *a
 		Queues:                   map[string]int{queue: 1},
 		TaskCheckInterval:        p.TaskCheckInterval,
 		DelayedTaskCheckInterval: p.DelayedTaskCheckInterval,
-		RetryDelayFunc:           retryDelay,
+		RetryDelayFunc:           onRedisClock(w.gate.ahead),
 		IsFailure:                isFailure,
 		Logger:                   w.cfg.AsynqLogger,
 		ShutdownTimeout:          w.cfg.ShutdownTimeout,

@@ -57,6 +57,9 @@ func (l *loader) app(id, wechatURL string) App {
 		WechatURL: wechatURL,
 	}
 	app.Rate = l.number(name+"RATE", s.Rate, maxRate)
+	if app.Rate > 0 && app.Rate < minRate {
+		l.add(name+"RATE", fmt.Sprintf("must be 0, for no limit, or a number from %g to %d", minRate, maxRate))
+	}
 	l.callback(&app, name, s)
 	l.consent(&app, name, s)
 	if s.WechatURL != "" {
@@ -87,8 +90,12 @@ func (l *loader) callback(app *App, name string, s appSpec) {
 	}
 }
 
-// maxRate is far beyond what WeChat takes from one app.
-const maxRate = 100_000
+// minRate is one message in eleven days, and maxRate far beyond what WeChat takes from
+// one app.
+const (
+	minRate = 1e-6
+	maxRate = 100_000
+)
 
 // WeChat's console asks for a token of so many letters and digits.
 const (

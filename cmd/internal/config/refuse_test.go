@@ -39,7 +39,7 @@ func TestHostileValues(t *testing.T) {
 		"TOKEN_REFRESH_EVERY": {canary, "59s", "116m"},
 		"TIMEZONE":            {canary, "../" + canary, "Asia/" + canary},
 		"BULK_SHARE":          {canary, "-0.1", "1.1", "NaN", "+Inf", "20%"},
-		appVar + "_RATE":      {canary, "-1", "100001", "NaN", "Inf", "10/s"},
+		appVar + "_RATE":      {canary, "-1", "0.0000001", "100001", "NaN", "Inf", "10/s"},
 		"PURGE_CRON": {canary, "@daily", "@every 1h", "0 0 * *", "0 0 * * * *", "60 0 * * *", "0 0 30 2 *", "0 0 * * " + canary, "TZ=" + canary,
 			"TZ=UTC 0 0 * *", "CRON_TZ=UTC 0 0 * * *", "0\t0\t*\t*\t*", " 0 0 * * *", "*/0 0 * * *", "-1 0 * * *"},
 		"QUOTA_RESET_HOUR": {canary, "24", "-1", "0.5", "12:00", "0 "},
