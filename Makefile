@@ -23,11 +23,12 @@ run: ## Run everything in one process, with an embedded Redis and a sandbox WeCh
 build: ## Build .bin/wxnotify, without cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/wxnotify ./cmd/wxnotify
 
+# -p 1: packages start servers and processes of their own, and share the cores.
 # -count 1: the end-to-end tests build and run the binary, which go test's cache
 # does not see change.
 .PHONY: test
 test: prepare ## Run all tests, with the race detector and real Redis servers
-	go test -race -count 1 -timeout 20m $(PKG)
+	go test -race -count 1 -p 1 -timeout 20m $(PKG)
 
 .PHONY: race
 race: prepare ## Run all tests three times, to shake races out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -46,13 +47,13 @@ func (c *Client) Lanes(ctx context.Context, app string) ([]Lane, error) {
 	return lanes, nil
 }
 
-// pausedSince reads asynq's note that a queue is paused: the Unix time in seconds.
+// pausedSince reads asynq's note that a queue is paused, or ours: the Unix time in seconds.
 func pausedSince(note []any) (bool, time.Time) {
 	if len(note) == 0 || note[0] == nil {
 		return false, time.Time{}
 	}
 	text, _ := note[0].(string)
-	seconds, err := strconv.ParseInt(text, 10, 64)
+	seconds, err := strconv.ParseInt(strings.TrimSuffix(text, pausedByUs), 10, 64)
 	if err != nil {
 		return true, time.Time{} // another version of asynq's
 	}

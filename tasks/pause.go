@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -11,9 +13,11 @@ import (
 // pausedKey is where asynq notes that a queue is paused, and since when.
 func pausedKey(queue string) string { return "asynq:{" + queue + "}:paused" }
 
-// pausedByUs is what PauseLanes writes there, and nobody else: so what a person paused
-// is told from what we did, and what we left paused can be found.
-const pausedByUs = "wxnotify"
+// pausedByUs is what PauseLanes writes there after the time, and nobody else: so what a
+// person paused is told from what we did, and what we left paused can be found.
+const pausedByUs = ";wxnotify"
+
+func byUs(note string) bool { return strings.HasSuffix(note, pausedByUs) }
 
 // PausedLanes lists the lanes of an app whose queue is paused, by whomever.
 func (c *Client) PausedLanes(ctx context.Context, app string) ([]Priority, error) {
@@ -22,15 +26,15 @@ func (c *Client) PausedLanes(ctx context.Context, app string) ([]Priority, error
 
 // LanesPausedElsewhere lists those that were paused in the dashboard.
 func (c *Client) LanesPausedElsewhere(ctx context.Context, app string) ([]Priority, error) {
-	return c.pausedLanes(ctx, app, func(by string) bool { return by != pausedByUs })
+	return c.pausedLanes(ctx, app, func(note string) bool { return !byUs(note) })
 }
 
 // LanesPausedHere lists those that PauseLanes paused.
 func (c *Client) LanesPausedHere(ctx context.Context, app string) ([]Priority, error) {
-	return c.pausedLanes(ctx, app, func(by string) bool { return by == pausedByUs })
+	return c.pausedLanes(ctx, app, byUs)
 }
 
-func (c *Client) pausedLanes(ctx context.Context, app string, wanted func(by string) bool) ([]Priority, error) {
+func (c *Client) pausedLanes(ctx context.Context, app string, wanted func(note string) bool) ([]Priority, error) {
 	cmds := map[Priority]*redis.StringCmd{}
 	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, lane := range Priorities() {
@@ -43,12 +47,12 @@ func (c *Client) pausedLanes(ctx context.Context, app string, wanted func(by str
 	}
 	var lanes []Priority
 	for _, lane := range Priorities() {
-		by, err := cmds[lane].Result()
+		note, err := cmds[lane].Result()
 		switch {
 		case errors.Is(err, redis.Nil):
 		case err != nil:
 			return nil, fmt.Errorf("tasks: look for paused queues: %w", err)
-		case wanted(by):
+		case wanted(note):
 			lanes = append(lanes, lane)
 		}
 	}
@@ -92,7 +96,8 @@ func (c *Client) perLane(ctx context.Context, app string, ask func(redis.Pipelin
 // PauseLanes has workers take no task of these lanes until UnpauseLanes. Those that
 // are paused already stay so, and whoever paused them stays known.
 func (c *Client) PauseLanes(ctx context.Context, app string, lanes []Priority) error {
-	return c.eachLane(ctx, app, lanes, func(p redis.Pipeliner, key string) { p.SetNX(ctx, key, pausedByUs, 0) })
+	note := strconv.FormatInt(c.now().Unix(), 10) + pausedByUs
+	return c.eachLane(ctx, app, lanes, func(p redis.Pipeliner, key string) { p.SetNX(ctx, key, note, 0) })
 }
 
 // UnpauseLanes undoes PauseLanes, and what somebody did in the dashboard.

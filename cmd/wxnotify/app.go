@@ -211,8 +211,11 @@ func (t *appTools) resumeApp(key ledger.PauseKey, all bool) error {
 		return err
 	}
 	pauses := of(key.App, list)
-	ended, err := t.pauses.End(t.ctx, ledger.Pause{PauseKey: key}) // no lane stays paused
+	ended, err := t.pauses.End(t.ctx, ledger.Pause{PauseKey: key})
 	if err != nil {
+		return err
+	}
+	if err := t.queues.UnpauseLanes(t.ctx, key.App, tasks.Priorities()); err != nil { // no lane stays paused
 		return err
 	}
 	if opened := pausedElsewhere(lanes, pauses); len(opened) > 0 {

@@ -80,7 +80,7 @@ func failOver(t *testing.T, url string, kill func() (await func())) {
 func (w *world) wantKeptByTheSurvivor(g *gatewayProcess, ids []string, most int) {
 	w.t.Helper()
 	var kept []string
-	for id, s := range g.outcomesOfKnown(ids, 150*time.Second) {
+	for id, s := range g.outcomesOfKnown(ids, 5*time.Minute) {
 		kept = append(kept, id)
 		if s.Status != "accepted" && s.Status != "unknown" {
 			w.t.Errorf("%s: %+v, want it accepted or unknown", id, s)
