@@ -37,7 +37,6 @@ func (p *process) cpu() time.Duration {
 // With Redis gone for a while a worker hardly uses the processor nor fills its log, and
 // what is queued goes out soon after Redis is back.
 func TestWorkerRestsWhileRedisIsAway(t *testing.T) {
-	t.Parallel()
 	const n = 50
 	w := newWorld(t, "--appendonly", "yes", "--appendfsync", "always")
 	g := w.gateway()

@@ -19,7 +19,6 @@ import (
 // the fault is gone, replayed at a rate by a command that is killed and repeated:
 // each is accepted exactly once.
 func TestDeadLettersAreReplayedOnce(t *testing.T) {
-	t.Parallel()
 	const n = 10_500
 	w := newWorld(t)
 	w.sandbox.refuseAll(47003)
@@ -69,7 +68,6 @@ func TestDeadLettersAreReplayedOnce(t *testing.T) {
 // A task that is run by a person past us, as in a writable dashboard, leaves the
 // list; what is dropped is not sent.
 func TestDeadLettersRunByHandAndDropped(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.sandbox.refuseAll(47003)
 	g := w.gateway()

@@ -13,7 +13,6 @@ import (
 // The master is killed in the middle of sends that come in all the while, and the
 // replica takes over.
 func TestSentinelFailoverUnderLoad(t *testing.T) {
-	t.Parallel()
 	s := taskstest.StartSentinel(t)
 	failOver(t, s.URL, func() func() {
 		dead := s.Master(t)
@@ -25,7 +24,6 @@ func TestSentinelFailoverUnderLoad(t *testing.T) {
 // The master is replaced while it lives: it goes on to be asked, and refuses.
 // With min-replicas-to-write it stops as soon as its replica has left it.
 func TestSentinelSwitchUnderLoad(t *testing.T) {
-	t.Parallel()
 	s := taskstest.StartSentinel(t, "--min-replicas-to-write", "1")
 	failOver(t, s.URL, func() func() {
 		s.Switch(t)
@@ -35,7 +33,6 @@ func TestSentinelSwitchUnderLoad(t *testing.T) {
 
 // The same with the master of a cluster that holds the app's queue.
 func TestClusterTakeoverUnderLoad(t *testing.T) {
-	t.Parallel()
 	c := taskstest.StartCluster(t, 1)
 	failOver(t, c.URL, func() func() {
 		dead := c.Master(t, "asynq:{"+tasks.Namespace("").Queue(testApp, tasks.Default)+"}:pending")

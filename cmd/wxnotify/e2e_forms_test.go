@@ -53,7 +53,6 @@ func TestCheckOnSentinelAndCluster(t *testing.T) {
 // A certificate of a CA of one's own is trusted through SSL_CERT_FILE, and not
 // without it.
 func TestTLSWithACAOfOnesOwn(t *testing.T) {
-	t.Parallel()
 	_, url, ca := taskstest.StartTLSRedis(t)
 	e := env{"REDIS_URL": url, "APPS": testApp}
 	send := []string{"send", "--to", openID(1), "--template", "t", "--data", "thing2=x", "--id", "tls"}

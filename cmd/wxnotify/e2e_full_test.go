@@ -18,7 +18,6 @@ import (
 // pushes are taken all the same, and once a worker runs everything that was accepted
 // drains and there is room again.
 func TestAFullRedisDrains(t *testing.T) {
-	t.Parallel()
 	w, g := newConsentWorld(t, sandbox.FormatJSON, nil)
 	w.smallRedis()
 	accepted, maybe := g.flood()

@@ -25,7 +25,6 @@ func (s *sandboxProcess) perDay(n int64) {
 // The quota of the day ends in the middle of 5 000 messages: the sends stop, nothing is
 // spent, the commands say why, and after a resume all of them go out, each once.
 func TestAnExhaustedQuotaHoldsTheQueue(t *testing.T) {
-	t.Parallel()
 	const n, perDay, handlers = 5000, 2000, 32
 	w := newWorld(t)
 	w.sandbox.perDay(perDay)

@@ -16,7 +16,6 @@ import (
 // workers catch up on when they start, removes exactly the expired ones, while
 // messages are sent.
 func TestThePurgeRemovesExactlyTheExpired(t *testing.T) {
-	t.Parallel()
 	const expired, live = 1_000_000, 10_000
 	w := newWorld(t)
 	w.storeFormIDs(0, expired, time.Now().Add(-time.Minute))

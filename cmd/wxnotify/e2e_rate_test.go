@@ -18,7 +18,6 @@ import (
 
 // Four workers together keep one app's rate, as WeChat sees it.
 func TestFourWorkersKeepOneRate(t *testing.T) {
-	t.Parallel()
 	const n, rate = 3000, 300
 	w := newWorld(t)
 	w.env[appVariable(testApp, "RATE")] = fmt.Sprint(rate)
@@ -104,7 +103,6 @@ func (w *world) wantAllShared(workers []*workerProcess) {
 // An app whose WeChat hangs has all its handlers waiting. Another app's sends go on at
 // their own rate.
 func TestAHangingAppMakesNoOtherLate(t *testing.T) {
-	t.Parallel()
 	const n, rate, slowRate = 1000, 200, 50
 	w := newWorld(t)
 	slow := "wx0510e0510e0510e0"
@@ -152,7 +150,6 @@ func (s *sandboxProcess) hang(app string) {
 // The default and bulk lanes have more to do than the rate allows. Critical sends go
 // first, and bulk gets its share of the rest and no more.
 func TestCriticalSendsOvertake(t *testing.T) {
-	t.Parallel()
 	const rate, standard, bulk, critical = 60, 1500, 600, 40
 	w := newWorld(t)
 	w.env[appVariable(testApp, "RATE")] = fmt.Sprint(rate)
