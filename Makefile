@@ -28,7 +28,7 @@ build: ## Build .bin/wxnotify, without cgo
 # does not see change.
 .PHONY: test
 test: prepare ## Run all tests, with the race detector and real Redis servers
-	go test -race -count 1 -p 1 -timeout 20m $(PKG)
+	go test -race -count 1 -p 1 -timeout 30m $(PKG)
 
 .PHONY: race
 race: prepare ## Run all tests three times, to shake races out
