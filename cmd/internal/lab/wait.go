@@ -3,7 +3,9 @@ package lab
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -37,14 +39,16 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// FreeAddr finds a port of 127.0.0.1 that nothing listens on.
+// FreeAddr finds a port of 127.0.0.1 that nothing listens on. It lies below those that
+// systems give to outgoing connections, so that none of these takes it meanwhile.
 func FreeAddr() (addr, port string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", fmt.Errorf("free port: %w", err)
+	for range 100 {
+		port = strconv.Itoa(10_000 + rand.N(20_000))
+		addr = net.JoinHostPort("127.0.0.1", port)
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err == nil {
+			return addr, port, l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }() // it was only to learn the port
-	addr = l.Addr().String()
-	_, port, err = net.SplitHostPort(addr)
-	return addr, port, err
+	return "", "", fmt.Errorf("lab: no free port: %w", err)
 }
