@@ -203,9 +203,6 @@ func (d *delivery) heldNow(a *attempt) (bool, error) {
 // punctual waits for the attempt's slot. If the admission took so long that it went by,
 // the next one is taken, as long as the call fits into the lease.
 func (d *delivery) punctual(ctx context.Context, a *attempt) error {
-	if a.slot.Await(ctx) {
-		return nil
-	}
 	for !a.slot.Await(ctx) {
 		if err := d.nextSlot(ctx, a); err != nil {
 			d.release(a)

@@ -126,8 +126,11 @@ func (k PauseKey) field() string { return field(k.App, string(k.Scope), k.Name) 
 // List reads what is held back.
 func (p *Pauses) List(ctx context.Context) (Paused, error) {
 	values, err := listScript.Run(ctx, p.rdb, []string{p.key}).Slice()
-	if err != nil || len(values) != 2 {
+	if err != nil {
 		return Paused{}, fmt.Errorf("ledger: read pauses: %w", err)
+	}
+	if len(values) != 2 {
+		return Paused{}, errors.New("ledger: read pauses: redis's answer cannot be read")
 	}
 	list := Paused{Now: time.UnixMilli(reply(values).number(0)), Resumed: map[string]time.Time{}}
 	all, _ := values[1].([]any)
