@@ -76,12 +76,13 @@ func (c *Client) GrantFormID(ctx context.Context, f FormID) (FormIDGrant, error)
 	if err := c.serves(ctx, f.App); err != nil {
 		return FormIDGrant{}, err
 	}
-	if err := c.room.ForConsent(ctx); err != nil {
-		return FormIDGrant{}, unavailable(ctx, err)
-	}
 	expires := f.submitted(now).Add(ledger.FormIDLife)
-	result, err := c.ledger.GrantFormID(ctx, ledger.FormID{
-		App: f.App, OpenID: f.OpenID, FormID: f.FormID, Uses: max(f.Uses, 1), ExpiresAt: expires,
+	var result ledger.FormIDResult
+	err := c.room.ForConsent(ctx, func() (err error) {
+		result, err = c.ledger.GrantFormID(ctx, ledger.FormID{
+			App: f.App, OpenID: f.OpenID, FormID: f.FormID, Uses: max(f.Uses, 1), ExpiresAt: expires,
+		})
+		return err
 	})
 	switch {
 	case err != nil:
@@ -175,10 +176,11 @@ func (c *Client) grant(ctx context.Context, a ledger.Answers) (SubscriptionGrant
 	if len(a.Answers) == 0 { // ban and filter alone: the user was never asked
 		return SubscriptionGrant{App: a.App, Counted: true}, nil
 	}
-	if err := c.room.ForConsent(ctx); err != nil {
-		return SubscriptionGrant{}, unavailable(ctx, err)
-	}
-	g, err := c.ledger.Grant(ctx, a)
+	var g ledger.Granted
+	err := c.room.ForConsent(ctx, func() (err error) {
+		g, err = c.ledger.Grant(ctx, a)
+		return err
+	})
 	if err != nil {
 		return SubscriptionGrant{}, unavailable(ctx, err)
 	}

@@ -105,10 +105,7 @@ func (c *Client) queuedEarlier(ctx context.Context, e tasks.Envelope) (Receipt, 
 }
 
 func (c *Client) enqueue(ctx context.Context, e tasks.Envelope, given bool) (Receipt, error) {
-	if err := c.room.ForNotification(ctx, e); err != nil {
-		return Receipt{}, unavailable(ctx, err)
-	}
-	err := c.tasks.Enqueue(ctx, e)
+	err := c.room.ForNotification(ctx, e, func() error { return c.tasks.Enqueue(ctx, e) })
 	switch {
 	case err == nil && given:
 		return c.overtaken(ctx, e)

@@ -39,7 +39,7 @@ func BenchmarkRoom(b *testing.B) {
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if err := room.ForNotification(b.Context(), e); err != nil {
+					if err := room.ForNotification(b.Context(), e, nothing); err != nil {
 						b.Error(err)
 						return
 					}

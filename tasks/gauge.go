@@ -19,7 +19,8 @@ type gauge struct {
 	mu    sync.Mutex
 	last  level
 	at    time.Time // of the last reading; zero: none yet
-	added int64     // here, since the last reading began
+	added int64     // here, since the last reading began, and before it what was not stored yet
+	done  int64     // of added, what is stored or given up
 }
 
 func newGauge(read func(context.Context) (level, error)) *gauge {
@@ -38,7 +39,8 @@ const (
 )
 
 // add reports whether n more keep the amount below a share of the limit, and if so
-// counts them. The error is ctx's. A Redis that does not answer leaves things as
+// counts them. Once they are stored, or are not going to be, stored must be called: until
+// then no reading is taken to hold them. The error is ctx's. A Redis that does not answer leaves things as
 // they were last seen; whoever then writes to it learns that by itself.
 func (g *gauge) add(ctx context.Context, n int64, share float64) (bool, error) {
 	if err := g.refresh(ctx, share); err != nil {
@@ -108,9 +110,15 @@ func (g *gauge) expected() int64 { return g.last.used + g.added }
 
 func (g *gauge) bound(share float64) int64 { return int64(share * float64(g.last.limit)) }
 
+func (g *gauge) stored(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.done += n
+}
+
 func (g *gauge) readNow(ctx context.Context) error {
 	g.mu.Lock()
-	before := g.added
+	before := g.done
 	g.mu.Unlock()
 	now, err := g.read(ctx)
 	if err != nil && ctx.Err() != nil {
@@ -121,7 +129,8 @@ func (g *gauge) readNow(ctx context.Context) error {
 	g.at = time.Now()
 	if err == nil {
 		g.last = now
-		g.added -= before // the rest was added after the reading began and may not be in it
+		g.added -= before // the rest was stored after the reading began and may not be in it
+		g.done -= before
 	}
 	return nil
 }

@@ -36,7 +36,17 @@ func (a *amount) read(ctx context.Context) (level, error) {
 	return a.level, a.err
 }
 
+// mustAdd adds and stores at once.
 func mustAdd(t *testing.T, g *gauge, n int64, want bool) {
+	t.Helper()
+	mustBegin(t, g, n, want)
+	if want {
+		g.stored(n)
+	}
+}
+
+// mustBegin adds what is not stored yet.
+func mustBegin(t *testing.T, g *gauge, n int64, want bool) {
 	t.Helper()
 	if fits, err := g.add(t.Context(), n, 0.85); err != nil || fits != want {
 		t.Fatalf("%v %v, want %v; used %d, added %d", fits, err, want, g.last.used, g.added)
@@ -125,6 +135,21 @@ func TestGaugeKeepsWhatIsAddedDuringAReading(t *testing.T) {
 		if g.added != 700 {
 			t.Errorf("added %d", g.added)
 		}
+	})
+}
+
+// What was counted and is not stored yet cannot be in a reading.
+func TestGaugeKeepsWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &amount{level: level{100, 1000}}
+		g := newGauge(a.read)
+		mustBegin(t, g, 750, true)
+		<-time.After(readSeldom)
+		mustAdd(t, g, 100, false)
+		g.stored(750)
+		<-time.After(readSeldom)
+		mustAdd(t, g, 100, true)
 	})
 }
 

@@ -54,33 +54,38 @@ func NewRoom(client *Client, maxQueued int) *Room {
 	}
 }
 
-// ForNotification reports whether a notification may be stored, and counts it as if
-// it were. The error is ErrMemoryFull, ErrQueueFull or ctx's.
-func (r *Room) ForNotification(ctx context.Context, e Envelope) error {
-	if err := fit(ctx, r.memory, weight(e), SendsUntil, ErrMemoryFull); err != nil || r.maxQueued == 0 {
-		return err
+// ForNotification runs store, which stores a notification, if there is room for it. The
+// error is ErrMemoryFull, ErrQueueFull, ctx's or store's.
+func (r *Room) ForNotification(ctx context.Context, e Envelope, store func() error) error {
+	if r.maxQueued > 0 {
+		enqueue := store
+		store = func() error { return fit(ctx, r.queue(e.App), 1, 1, ErrQueueFull, enqueue) }
 	}
-	return fit(ctx, r.queue(e.App), 1, 1, ErrQueueFull)
+	return fit(ctx, r.memory, weight(e), SendsUntil, ErrMemoryFull, store)
 }
 
-// ForConsent reports whether what a user allowed may be stored. The error is
-// ErrMemoryFull or ctx's.
-func (r *Room) ForConsent(ctx context.Context) error {
-	return fit(ctx, r.memory, consentWeight, ConsentsUntil, ErrMemoryFull)
+// ForConsent is ForNotification for what a user allowed. The error is ErrMemoryFull,
+// ctx's or store's.
+func (r *Room) ForConsent(ctx context.Context, store func() error) error {
+	return fit(ctx, r.memory, consentWeight, ConsentsUntil, ErrMemoryFull, store)
 }
 
-// ForPush reports whether what WeChat pushed may be stored. The error is ErrMemoryFull
-// or ctx's.
-func (r *Room) ForPush(ctx context.Context) error {
-	return fit(ctx, r.memory, pushWeight, PushesUntil, ErrMemoryFull)
+// ForPush is ForNotification for what WeChat pushed. The error is ErrMemoryFull, ctx's or
+// store's.
+func (r *Room) ForPush(ctx context.Context, store func() error) error {
+	return fit(ctx, r.memory, pushWeight, PushesUntil, ErrMemoryFull, store)
 }
 
-func fit(ctx context.Context, g *gauge, n int64, share float64, full error) error {
+func fit(ctx context.Context, g *gauge, n int64, share float64, full error, store func() error) error {
 	fits, err := g.add(ctx, n, share)
-	if err == nil && !fits {
+	switch {
+	case err != nil:
+		return err
+	case !fits:
 		return full
 	}
-	return err
+	defer g.stored(n)
+	return store()
 }
 
 // queue is the gauge of an app's waiting notifications.

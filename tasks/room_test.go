@@ -60,14 +60,17 @@ func TestRoomGoesByMemory(t *testing.T) {
 	} {
 		maxMemory(t, rdb, tt.share)
 		room := tasks.NewRoom(c, 0)
-		if send, consent := room.ForNotification(t.Context(), e), room.ForConsent(t.Context()); !errors.Is(send, tt.send) || !errors.Is(consent, tt.consent) {
+		if send, consent := room.ForNotification(t.Context(), e, nothing), room.ForConsent(t.Context(), nothing); !errors.Is(send, tt.send) || !errors.Is(consent, tt.consent) {
 			t.Errorf("at %v: %v and %v", tt.share, send, consent)
 		}
-		if push := room.ForPush(t.Context()); !errors.Is(push, tt.push) {
+		if push := room.ForPush(t.Context(), nothing); !errors.Is(push, tt.push) {
 			t.Errorf("at %v: %v", tt.share, push)
 		}
 	}
 }
+
+// nothing is what there was room for.
+func nothing() error { return nil }
 
 // Where memory has no limit, or INFO is refused or tells nothing, there is always room.
 func TestRoomWithoutALimit(t *testing.T) {
@@ -87,7 +90,7 @@ func TestRoomWithoutALimit(t *testing.T) {
 	unlimited := taskstest.StartRedis(t).Client(t)
 	for name, rdb := range map[string]redis.UniversalClient{"refused": refused, "embedded": embedded, "unlimited": unlimited} {
 		c := tasks.NewClient(rdb, "")
-		if err := tasks.NewRoom(c, 0).ForNotification(t.Context(), sealed(t, c, "a")); err != nil {
+		if err := tasks.NewRoom(c, 0).ForNotification(t.Context(), sealed(t, c, "a"), nothing); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -113,7 +116,7 @@ func TestRoomOfACluster(t *testing.T) {
 		t.Error(n, err)
 	}
 	maxMemory(t, node, 0.9)
-	if err := tasks.NewRoom(c, 0).ForNotification(t.Context(), sealed(t, c, "a")); !errors.Is(err, tasks.ErrMemoryFull) {
+	if err := tasks.NewRoom(c, 0).ForNotification(t.Context(), sealed(t, c, "a"), nothing); !errors.Is(err, tasks.ErrMemoryFull) {
 		t.Error(err)
 	}
 	server.Kill()
@@ -179,27 +182,24 @@ func TestRoomGoesByTheAppsQueues(t *testing.T) {
 	room := tasks.NewRoom(c, 3)
 	for i := range 3 {
 		e := sealed(t, c, fmt.Sprint(i))
-		if err := room.ForNotification(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Enqueue(t.Context(), e); err != nil {
+		if err := room.ForNotification(t.Context(), e, func() error { return c.Enqueue(t.Context(), e) }); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e := sealed(t, c, "more")
-	if err := room.ForNotification(t.Context(), e); !errors.Is(err, tasks.ErrQueueFull) {
+	if err := room.ForNotification(t.Context(), e, nothing); !errors.Is(err, tasks.ErrQueueFull) {
 		t.Fatal(err)
 	}
 	other := e
 	other.App = "wx0000000000000000"
-	if err := room.ForNotification(t.Context(), other); err != nil {
+	if err := room.ForNotification(t.Context(), other, nothing); err != nil {
 		t.Fatal("another app's queues:", err)
 	}
 	if _, err := asynq.NewInspectorFromRedisClient(rdb).DeleteAllPendingTasks(e.App + ".default"); err != nil {
 		t.Fatal(err)
 	}
 	taskstest.Eventually(t, 10*time.Second, func() string {
-		if err := room.ForNotification(t.Context(), e); err != nil {
+		if err := room.ForNotification(t.Context(), e, nothing); err != nil {
 			return err.Error()
 		}
 		return ""

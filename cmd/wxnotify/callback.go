@@ -53,10 +53,7 @@ func newPushes(c *tasks.Client) *pushes { return &pushes{Client: c, room: tasks.
 
 // EnqueueEvent stores an event, or refuses it, so that WeChat pushes it again.
 func (p *pushes) EnqueueEvent(ctx context.Context, e tasks.Event) error {
-	if err := p.room.ForPush(ctx); err != nil {
-		return err
-	}
-	return p.Client.EnqueueEvent(ctx, e)
+	return p.room.ForPush(ctx, func() error { return p.Client.EnqueueEvent(ctx, e) })
 }
 
 func callbackApps(c *config.Config) []callback.App {
