@@ -257,6 +257,47 @@ func TestStatusSaysWhy(t *testing.T) {
 	}
 }
 
+// A record that says sending long after the lease, and no task that would come back to it.
+func TestStatusOfAnAbandonedAttempt(t *testing.T) {
+	b := setup(t)
+	b.attempt(notification("flying"), ledger.Settlement{})
+	b.leaseEnded("flying", time.Minute)
+	if s, err := b.client.Status(t.Context(), app, "flying"); err != nil || s.Status != tasks.StatusSending {
+		t.Fatalf("while asynq may still bring it back: %+v %v", s, err)
+	}
+	b.leaseEnded("flying", time.Hour)
+	s, err := b.client.Status(t.Context(), app, "flying")
+	if err != nil || s.Status != tasks.Status(tasks.Unknown) || s.Remedy == "" || s.Attempts != 1 {
+		t.Fatalf("%+v %v", s, err)
+	}
+	waiting := notification("waiting")
+	waiting.To.OpenID = "o-another"
+	b.send(waiting)
+	b.attempt(waiting, ledger.Settlement{})
+	b.leaseEnded("waiting", time.Hour)
+	if s, err := b.client.Status(t.Context(), app, "waiting"); err != nil || s.Status != tasks.StatusSending {
+		t.Fatalf("its task is there: %+v %v", s, err)
+	}
+}
+
+// leaseEnded changes the record of an attempt so that its lease ended that long ago.
+func (b *bundle) leaseEnded(id string, ago time.Duration) {
+	b.Helper()
+	known, err := b.ledger.Lookup(b.Context(), app, id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, key := range b.rdb.Keys(b.Context(), "wxn:r:*").Val() {
+		fields := strings.Split(b.rdb.Get(b.Context(), key).Val(), ";")
+		if fields[9] == fmt.Sprint(known.Record.LeaseEnd.UnixMilli()) {
+			fields[9] = fmt.Sprint(time.Now().Add(-ago).UnixMilli())
+			b.rdb.Set(b.Context(), key, strings.Join(fields, ";"), time.Hour)
+			return
+		}
+	}
+	b.Fatalf("no record of %s", id)
+}
+
 func TestCancel(t *testing.T) {
 	b := setup(t)
 	b.send(notification("a"))

@@ -23,11 +23,14 @@ func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
 	}
 	if known.Record != nil {
 		state := recorded(app, id, *known.Record)
-		if !state.Status.Final() {
-			c.explainPause(ctx, &state, nil)
-			return state, nil
+		switch {
+		case state.Status.Final():
+			return state, c.replayed(ctx, &state)
+		case c.abandoned(ctx, app, id, *known.Record):
+			return recorded(app, id, known.Record.Abandoned()), nil
 		}
-		return state, c.replayed(ctx, &state)
+		c.explainPause(ctx, &state, nil)
+		return state, nil
 	}
 	task, err := c.find(ctx, app, id)
 	if err != nil {
@@ -38,6 +41,20 @@ func (c *Client) Status(ctx context.Context, app, id string) (State, error) {
 		c.explainPause(ctx, &state, &task.Envelope)
 	}
 	return state, nil
+}
+
+// recovery is how long asynq may take to bring a dead worker's task back, with room to
+// spare for clocks that differ.
+const recovery = 5 * time.Minute
+
+// abandoned reports whether an attempt ended, and the task with it, without a word in the
+// record: Redis lost what the worker wrote, and the worker did not live to write it again.
+func (c *Client) abandoned(ctx context.Context, app, id string, r ledger.Record) bool {
+	if r.LeaseEnd.IsZero() || time.Since(r.LeaseEnd) < recovery {
+		return false
+	}
+	_, err := c.find(ctx, app, id)
+	return errors.Is(err, ErrNotFound)
 }
 
 // explainPause says what holds a notification back, if something does. It is no reason

@@ -28,6 +28,9 @@ type Record struct {
 	Detail    string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// LeaseEnd is when the attempt in flight counts as died, on Redis's clock; zero
+	// if none is.
+	LeaseEnd time.Time
 }
 
 var statusOf = map[string]tasks.Status{
@@ -88,7 +91,12 @@ func parseRecord(text string) (Record, error) {
 	if status == tasks.StatusRetrying && number(2) == 0 && number(6) == 0 && field(12) == "" {
 		status = tasks.StatusQueued // let in once and released: no attempt was made
 	}
+	var leaseEnd time.Time
+	if lease := number(9); lease > 0 {
+		leaseEnd = time.UnixMilli(lease)
+	}
 	return Record{
+		LeaseEnd:  leaseEnd,
 		Kind:      kindOf(field(1)),
 		Status:    status,
 		Attempts:  int(number(2)),
@@ -100,6 +108,13 @@ func parseRecord(text string) (Record, error) {
 		CreatedAt: time.UnixMilli(created),
 		UpdatedAt: time.UnixMilli(created + number(4)),
 	}, nil
+}
+
+// Abandoned is the record of an attempt that died and whose task is gone: nobody knows
+// whether the user got the message, and nobody comes back to it.
+func (r Record) Abandoned() Record {
+	r.Status, r.Reason, r.Errcode, r.Detail = tasks.Status(tasks.Unknown), errcode.ReasonWorkerDied, 0, ""
+	return r
 }
 
 const maxDetail = 80
