@@ -49,7 +49,7 @@ func TestZeroFromTheStart(t *testing.T) {
 		`wxnotify_tasks_set_aside_total{reason="newer"}`,
 		`wxnotify_tasks_set_aside_total{reason="id_conflict"}`,
 		`wxnotify_admissions_total{verdict="done"}`,
-		`wxnotify_settle_retries_total{}`,
+		`wxnotify_settle_retries_total{}`, `wxnotify_settlements_restored_total{}`,
 		`wxnotify_late_settlements_total{}`,
 		`wxnotify_redis_up{}`,
 	} {

@@ -66,6 +66,7 @@ type Metrics struct {
 	setAside        *prometheus.CounterVec
 	admissions      *prometheus.CounterVec
 	settleRetries   prometheus.Counter
+	restored        prometheus.Counter
 	lateSettlements prometheus.Counter
 	redisUp         prometheus.Gauge
 
@@ -155,6 +156,10 @@ func (m *Metrics) defineHealth(b builder) {
 	m.settleRetries = b.NewCounter(prometheus.CounterOpts{
 		Name: "wxnotify_settle_retries_total",
 		Help: "Repeated tries to record an outcome; growing means Redis fails while WeChat answers.",
+	})
+	m.restored = b.NewCounter(prometheus.CounterOpts{
+		Name: "wxnotify_settlements_restored_total",
+		Help: "Outcomes and failed attempts that a new Redis master had lost and that were recorded once more.",
 	})
 	m.lateSettlements = b.NewCounter(prometheus.CounterOpts{
 		Name: "wxnotify_late_settlements_total",

@@ -49,6 +49,7 @@ var contract = []string{
 	"wxnotify_canary_timestamp_seconds{app,lane} gauge",
 	"wxnotify_canary_wait_seconds{app,lane} gauge",
 	"wxnotify_settle_retries_total{} counter",
+	"wxnotify_settlements_restored_total{} counter",
 	"wxnotify_tasks_set_aside_total{reason} counter",
 	"wxnotify_token_expires_timestamp_seconds{app} gauge",
 	"wxnotify_token_refreshes_total{app,cause,result} counter",
@@ -97,6 +98,7 @@ func recordAll(m *Metrics) {
 	m.SetAside(SetAsideForeign)
 	m.Admission("go")
 	m.SettleRetry()
+	m.Restored()
 	m.LateSettlement()
 	m.RedisUp(true)
 	m.StuckTask()
@@ -177,6 +179,7 @@ func TestRecordedValues(t *testing.T) {
 	p.want(t, `wxnotify_tasks_set_aside_total{reason="foreign"}`, 1)
 	p.want(t, `wxnotify_admissions_total{verdict="go"}`, 1)
 	p.want(t, `wxnotify_settle_retries_total{}`, 1)
+	p.want(t, `wxnotify_settlements_restored_total{}`, 1)
 	p.want(t, `wxnotify_late_settlements_total{}`, 1)
 	p.want(t, `wxnotify_redis_up{}`, 1)
 	p.want(t, `wxnotify_stuck_tasks_total{}`, 1)

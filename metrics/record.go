@@ -165,6 +165,15 @@ func (m *Metrics) SettleRetry() {
 	m.settleRetries.Inc()
 }
 
+// Restored counts an outcome or a failed attempt that Redis had lost, and that was
+// recorded once more.
+func (m *Metrics) Restored() {
+	if m == nil {
+		return
+	}
+	m.restored.Inc()
+}
+
 // LateSettlement counts an outcome recorded after its attempt's lease had ended.
 func (m *Metrics) LateSettlement() {
 	if m == nil {

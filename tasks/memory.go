@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -30,25 +28,7 @@ func (m Memory) Share() float64 {
 // ReadMemory asks Redis for its memory; of a Cluster's masters the fullest counts. A
 // Redis that keeps these figures to itself is an error.
 func ReadMemory(ctx context.Context, rdb redis.UniversalClient) (Memory, error) {
-	cluster, ok := rdb.(*redis.ClusterClient)
-	if !ok {
-		return nodeMemory(ctx, rdb)
-	}
-	var mu sync.Mutex
-	var nodes []Memory
-	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-		m, err := nodeMemory(ctx, node)
-		if err != nil {
-			return err
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		nodes = append(nodes, m)
-		return nil
-	})
-	if len(nodes) == 0 && err == nil {
-		err = errors.New("tasks: read memory: the cluster has no master")
-	}
+	nodes, err := ofMasters(ctx, rdb, nodeMemory)
 	if len(nodes) == 0 {
 		return Memory{}, err
 	}
@@ -76,16 +56,11 @@ func nodeMemory(ctx context.Context, rdb redis.Cmdable) (Memory, error) {
 // infoNumber reads a field of INFO, 0 if it is not there or no number: some managed
 // Redis leave fields out.
 func infoNumber(text, name string) int64 {
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n
-		}
+	n, err := strconv.ParseInt(infoField(text, name), 10, 64)
+	if err != nil {
+		return 0
 	}
-	return 0
+	return n
 }
 
 // memoryLevel is ReadMemory for a gauge. A Redis that answers, but not this, has no

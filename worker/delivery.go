@@ -35,6 +35,7 @@ type delivery struct {
 	gate     *gate
 	limiter  *limit.Limiter
 	ledger   *ledger.Ledger
+	recent   *recent
 	tokens   tokens
 	turns    *turns
 	metrics  *metrics.Metrics
@@ -362,7 +363,7 @@ func (d *delivery) release(a *attempt) {
 	s := d.settlement(a, answer{}, rule{next: ledger.Release})
 	s.Admitted = true
 	// What cannot be recorded ends with the lease and is judged then.
-	_, _ = d.record(s)
+	_, _ = d.record(s, a.admitted.Attempts)
 }
 
 // ended acknowledges a task whose notification has its outcome.

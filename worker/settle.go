@@ -21,7 +21,7 @@ func (d *delivery) finish(a *attempt, result answer) error {
 	if r.delay != nil && set.Admitted {
 		set.Delay = r.delay(a.admitted.Attempts)
 	}
-	s, err := d.record(set)
+	s, err := d.record(set, a.admitted.Attempts)
 	if err != nil {
 		return notRecorded(err)
 	}
@@ -139,15 +139,18 @@ func firstSend(e tasks.Envelope) time.Time {
 // settleTimeout bounds one try to record.
 const settleTimeout = 3 * time.Second
 
-// record writes a settlement down. Until that is done nobody else may know what
-// became of the attempt.
-func (d *delivery) record(s ledger.Settlement) (ledger.Settled, error) {
+// record writes down what became of an attempt, which has a number. Until that is done
+// nobody else may know it.
+func (d *delivery) record(s ledger.Settlement, attempt int) (ledger.Settled, error) {
 	var settled ledger.Settled
 	err := d.insist("outcome", func(ctx context.Context) error {
 		var err error
 		settled, err = d.ledger.Settle(ctx, s)
 		return err
 	})
+	if err == nil {
+		d.recent.add(s, attempt)
+	}
 	return settled, err
 }
 

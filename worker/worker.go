@@ -99,6 +99,7 @@ type Worker struct {
 	pulse     *pulse
 	queues    *queueConn
 	stuck     *stuck
+	recent    *recent
 	servers   []*asynq.Server
 	mux       []asynq.Handler
 	tasks     *tasks.Client
@@ -139,6 +140,7 @@ func New(cfg Config) (*Worker, error) {
 	w.queues = newQueueConn(cfg.Redis)
 	w.gate = newGate(ledger.NewPauses(cfg.Redis, cfg.Namespace), w.tasks, cfg.Metrics, cfg.Logger, w.appIDs(), cfg.QuotaResetHour)
 	w.stuck = newStuck(w.tasks, cfg.Metrics, cfg.Logger)
+	w.recent = newRecent(cfg.Ledger, w.histories, cfg.Metrics, cfg.Logger)
 	for _, app := range cfg.Apps {
 		if err := w.addApp(life, app); err != nil {
 			endLife()
@@ -147,6 +149,13 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w.addSystem()
 	return w, nil
+}
+
+// histories tells which Redis this is, and each of its masters.
+func (w *Worker) histories(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	return tasks.ReplicationIDs(ctx, w.cfg.Redis)
 }
 
 func (w *Worker) appIDs() []string {
@@ -187,6 +196,7 @@ func (w *Worker) delivery(life context.Context, app App, limiter *limit.Limiter)
 		gate:        w.gate,
 		limiter:     limiter,
 		ledger:      w.cfg.Ledger,
+		recent:      w.recent,
 		tokens:      w.cfg.Tokens,
 		turns:       newTurns(),
 		metrics:     w.cfg.Metrics,
@@ -303,6 +313,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
 	defer w.closeLimiters()
 	w.gate.look(ctx) // what is held back is known before the first send
+	w.recent.look(ctx)
 	defer w.queues.stop()
 	for i, s := range w.servers {
 		if err := s.Start(w.mux[i]); err != nil {

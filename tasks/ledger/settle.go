@@ -77,6 +77,20 @@ type Settled struct {
 // Settle records what became of an attempt. It may be repeated. An error means
 // that nobody can tell whether it was recorded.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
+	settled, _, err := l.settle(ctx, s, 0)
+	return settled, err
+}
+
+// Resettle records once more what Settle did record, for a Redis that may have forgotten
+// it: a replica that took over, or one that began anew. attempt is the number that the
+// admission gave; the settlement must be that of an admitted attempt. It changes nothing
+// where the settlement is known or was overtaken, and reports whether it changed anything.
+func (l *Ledger) Resettle(ctx context.Context, s Settlement, attempt int) (bool, error) {
+	_, changed, err := l.settle(ctx, s, attempt)
+	return changed, err
+}
+
+func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled Settled, changed bool, err error) {
 	keys := l.attemptKeys(s.Ref)
 	if s.MsgID != "" {
 		keys = append(keys, l.msgIDKey(Tag(s.App, s.OpenID), s.MsgID))
@@ -88,15 +102,15 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
 		s.TemplateID, s.FormID, flag(s.Revoked), flag(s.Discarded),
-		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(),
+		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(), again,
 	}
 	r, err := l.run(ctx, settleScript, keys, args...)
 	if err != nil {
-		return Settled{}, fmt.Errorf("ledger: settle: %w", err)
+		return Settled{}, false, fmt.Errorf("ledger: settle: %w", err)
 	}
 	status, err := r.status(2)
 	if err != nil {
-		return Settled{}, err
+		return Settled{}, false, err
 	}
 	if status == tasks.Status(tasks.Dead) || status == tasks.Status(tasks.Canceled) || s.Exchanged && status.Final() {
 		l.keep(ctx, s.Ref, status)
@@ -104,7 +118,7 @@ func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
 	return Settled{
 		Applied: r.number(0) == 1, Late: r.number(1) == 1, Status: status,
 		Attempts: int(r.number(3)), Unknowns: int(r.number(4)), Reason: errcode.Reason(r.text(5)),
-	}, nil
+	}, r.number(6) == 1, nil
 }
 
 // msgIDFor is how long a receipt finds its notification: WeChat pushes it within

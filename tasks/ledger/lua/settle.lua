@@ -12,6 +12,7 @@ local open_ttl, end_ttl, dead_ttl = ARGV[16], ARGV[17], ARGV[18]
 local template, form_id = ARGV[19], ARGV[20]
 local revoked, discarded = ARGV[21] == '1', ARGV[22] == '1'
 local name, msgid_ttl = ARGV[23], ARGV[24]
+local again = tonumber(ARGV[25]) -- of what was settled before: which attempt that was; else 0
 
 local now = millis()
 local r = load(KEYS[1])
@@ -19,12 +20,14 @@ local found = r ~= nil
 if not found then
   r = new(kind, created)
 end
+local wrote = 0
 
 local function answer(applied, late)
-  return {applied, late, r.state, r.attempts, r.unknowns, r.reason}
+  return {applied, late, r.state, r.attempts, r.unknowns, r.reason, wrote}
 end
 
 local function write()
+  wrote = 1
   local ttl = open_ttl
   if r.state == 'D' then
     ttl = dead_ttl
@@ -69,6 +72,10 @@ local function note()
   r.errcode, r.reason, r.detail = errcode, reason, detail
 end
 
+if again > 0 and not found and erased(r, KEYS[3]) then -- the record may be gone for good
+  return answer(0, 0)
+end
+
 if admitted and redis.call('GET', KEYS[2]) == attempt then
   redis.call('DEL', KEYS[2])
 end
@@ -88,6 +95,7 @@ end
 local ours = not found -- Redis lost the record: what we know is recorded all the same
 if found and admitted then
   ours = r.state == 'S' and r.attempt == attempt
+    or verb == 'end' and r.state == 'R' and r.attempts < again -- its admission is lost as well
 elseif found then
   ours = r.state == 'R' and r.attempt ~= attempt
 end
@@ -128,6 +136,9 @@ if verb == 'hold' then -- not the message's own failure: no attempt of it
   end
 elseif not admitted or not found then
   r.attempts = r.attempts + 1
+end
+if verb ~= 'hold' then
+  r.attempts = math.max(r.attempts, again)
 end
 note()
 

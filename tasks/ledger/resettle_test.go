@@ -1,0 +1,131 @@
+package ledger_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
+)
+
+// stored is the record of a recipient's only notification as it stands in Redis.
+func (b *bundle) stored(r ledger.Ref) (key, text string) {
+	b.t.Helper()
+	for _, key := range b.keys() {
+		if !strings.HasPrefix(key, b.key("r", ledger.Tag(r.App, r.OpenID))) {
+			continue
+		}
+		text, err := b.rdb.Get(b.ctx, key).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			b.t.Fatal(err)
+		}
+		return key, text
+	}
+	b.t.Fatalf("no record of %s", r.ID)
+	return "", ""
+}
+
+// forgets puts a record back as it was, as a new master does that never saw the rest.
+func (b *bundle) forgets(key, text string) {
+	b.t.Helper()
+	if err := b.rdb.Set(b.ctx, key, text, 0).Err(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bundle) resettle(s ledger.Settlement, attempt int, want bool) {
+	b.t.Helper()
+	if changed, err := b.l.Resettle(b.ctx, s, attempt); err != nil || changed != want {
+		b.t.Fatalf("resettle: changed %v, %v, want %v", changed, err, want)
+	}
+}
+
+func TestLostSettlementIsRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		a := admission(ref("a"))
+		b.claim(a.Ref)
+		b.admit(a, ledger.Go)
+		key, sending := b.stored(a.Ref)
+		s := settlement(a, ledger.End, tasks.Accepted)
+		s.MsgID = "123"
+		b.settle(s, "accepted")
+		b.resettle(s, 1, false)
+		b.forgets(key, sending)
+		b.resettle(s, 1, true)
+		b.resettle(s, 1, false)
+		if r := b.record(a.Ref); r.Status != "accepted" || r.MsgID != "123" || r.Attempts != 1 {
+			b.t.Errorf("%+v", r)
+		}
+	})
+}
+
+// The admission was lost as well, and an earlier attempt is what the new master knows.
+func TestLostAttemptIsRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		first := admission(ref("a"))
+		b.claim(first.Ref)
+		b.admit(first, ledger.Go)
+		failed := settlement(first, ledger.Retry, "")
+		b.settle(failed, tasks.StatusRetrying)
+		key, retrying := b.stored(first.Ref)
+		second := admission(ref("a"))
+		b.admit(second, ledger.Go)
+		b.resettle(failed, 1, false) // overtaken
+		s := settlement(second, ledger.End, tasks.Rejected)
+		s.Errcode = 43101
+		b.settle(s, "rejected")
+		b.resettle(failed, 1, false)
+		b.forgets(key, retrying)
+		b.resettle(failed, 1, false)
+		b.resettle(s, 2, true)
+		if r := b.record(first.Ref); r.Status != "rejected" || r.Errcode != 43101 || r.Attempts != 2 {
+			b.t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestLostRecordIsRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		for id, next := range map[string]ledger.Next{"ended": ledger.End, "failed": ledger.Retry, "held": ledger.Hold} {
+			a := admission(ref(id))
+			b.claim(a.Ref)
+			b.admit(a, ledger.Go)
+			s := settlement(a, next, tasks.Accepted)
+			if _, err := b.l.Settle(b.ctx, s); err != nil {
+				b.t.Fatal(err)
+			}
+			before := b.record(a.Ref)
+			key, _ := b.stored(a.Ref)
+			if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
+				b.t.Fatal(err)
+			}
+			b.resettle(s, 1, true)
+			b.resettle(s, 1, false)
+			if r := b.record(a.Ref); r.Status != before.Status || r.Attempts != before.Attempts {
+				b.t.Errorf("%s: %+v, want %+v", id, r, before)
+			}
+		}
+	})
+}
+
+// A record that was erased for good does not come back.
+func TestErasedRecordIsNotRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		a := admission(ref("a"))
+		b.claim(a.Ref)
+		b.admit(a, ledger.Go)
+		s := settlement(a, ledger.End, tasks.Accepted)
+		b.settle(s, "accepted")
+		if err := b.l.Erase(b.ctx, a.App, a.OpenID); err != nil {
+			b.t.Fatal(err)
+		}
+		key, _ := b.stored(a.Ref)
+		if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
+			b.t.Fatal(err)
+		}
+		b.resettle(s, 1, false)
+	})
+}
