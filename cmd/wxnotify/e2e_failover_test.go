@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,13 @@ func failOver(t *testing.T, url string, kill func() (await func())) {
 	c := w.worker("c", more) // its first look at what was left over comes sooner
 	w.wantKeptByTheSurvivor(g, ids, 2*concurrency)
 	t.Logf("all outcomes recorded %v after the kill", time.Since(killed).Round(time.Second))
+	for _, worker := range []*process{a.process, b.process} {
+		for _, line := range strings.Split(worker.out.String(), "\n") {
+			if strings.Contains(line, "recorded once more") {
+				t.Log(worker.name + line[strings.LastIndex(line, " settlements="):])
+			}
+		}
+	}
 	wantCleanExit(t, a.process, b.process, c.process, g.process)
 }
 
