@@ -30,6 +30,11 @@ type DeadFilter struct {
 	IDs []string
 }
 
+// Everything reports whether it chooses all dead letters of the app.
+func (f DeadFilter) Everything() bool {
+	return len(f.IDs) == 0 && f.TemplateID == "" && f.Reason == "" && f.OlderThan == 0
+}
+
 // DeadLetter is a notification that only a person can help.
 type DeadLetter struct {
 	ID         string         `json:"id"`

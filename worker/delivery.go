@@ -46,6 +46,8 @@ type delivery struct {
 	// life ends when the process gives up what is unfinished. Settlements go on
 	// until then, whatever became of the run they belong to.
 	life context.Context
+	// stopping ends when the worker takes nothing up any more.
+	stopping context.Context
 }
 
 // turnWait is how long a handler waits for the recipient's turn before it lets
@@ -100,6 +102,7 @@ func (d *delivery) deliver(ctx context.Context, e tasks.Envelope) error {
 	}
 	waiting, cancel := context.WithTimeout(ctx, d.patience())
 	defer cancel()
+	defer context.AfterFunc(d.stopping, cancel)() // what only waits goes back to its queue
 	if a.probe, err = d.gate.pass(waiting, &a.Envelope); err != nil {
 		return err
 	}

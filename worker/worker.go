@@ -110,8 +110,11 @@ type Worker struct {
 	missing *marks
 	// endLife ends what is still trying to record an outcome.
 	endLife context.CancelFunc
-	crew    *crew
-	gate    *gate
+	// stopping ends when nothing is taken up any more.
+	stopping    context.Context
+	stopWaiting context.CancelFunc
+	crew        *crew
+	gate        *gate
 	// limiters hold the rate of each app.
 	limiters []*limit.Limiter
 	// running counts handlers, those too that asynq no longer waits for.
@@ -124,7 +127,9 @@ func New(cfg Config) (*Worker, error) {
 		return nil, err
 	}
 	life, endLife := context.WithCancel(context.Background())
+	stopping, stopWaiting := context.WithCancel(life)
 	w := &Worker{
+		stopping: stopping, stopWaiting: stopWaiting,
 		cfg:       cfg,
 		pulse:     newPulse(),
 		tasks:     tasks.NewClient(cfg.Redis, cfg.Namespace),
@@ -204,6 +209,7 @@ func (w *Worker) delivery(life context.Context, app App, limiter *limit.Limiter)
 		httpTimeout: w.cfg.HTTPTimeout,
 		horizon:     w.cfg.RetryHorizon,
 		life:        life,
+		stopping:    w.stopping,
 	}
 }
 
@@ -323,6 +329,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.cfg.Logger.Info("worker started", "apps", len(w.cfg.Apps), "concurrency", w.cfg.Concurrency)
 	w.runSchedules(ctx) // returns when ctx ends
+	w.stopWaiting()
 	w.queues.stop()
 	deadline := time.Now().Add(w.cfg.ShutdownTimeout)
 	stopped := within(w.cfg.ShutdownTimeout+stopMargin, func() { w.stopServers(w.servers) })

@@ -52,6 +52,7 @@ type bundle struct {
 	horizon  time.Duration
 	consent  tasks.ConsentPolicy
 	grace    time.Duration
+	rate     float64
 	metrics  *metrics.Metrics
 }
 
@@ -116,7 +117,7 @@ func (b *bundle) start() (stop func()) {
 	}
 	w, err := worker.New(worker.Config{
 		Redis: rdb, Tokens: tokens, Ledger: ledger.New(rdb, "", ledger.Options{Batch: true, Grace: b.grace}),
-		Apps:    []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent}},
+		Apps:    []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent, Rate: b.rate}},
 		Metrics: b.metrics, Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
 		RetryHorizon: b.horizon, TokenRefreshEvery: time.Hour,
 		DeadRetention: 30 * 24 * time.Hour, Purge: cron.Every(24 * time.Hour), Timezone: time.UTC,
@@ -658,4 +659,32 @@ func (l *logBuffer) String() string {
 func (l *logBuffer) tail() string {
 	s := l.String()
 	return s[max(0, len(s)-4000):]
+}
+
+// What waits for a slot of the rate goes back to its queue when the worker stops, and
+// does not hold it up.
+func TestStopDoesNotWaitForSlots(t *testing.T) {
+	b := setup(t)
+	b.rate = 0.05 // one in 20 s
+	inspector := asynq.NewInspectorFromRedisClient(b.rdb)
+	stop := b.start()
+	for i := range 3 {
+		b.send(notification(fmt.Sprint(i)))
+	}
+	taskstest.Eventually(t, 20*time.Second, func() string {
+		info, err := inspector.GetQueueInfo(app + ".default")
+		if err != nil || info.Active != 2 {
+			return fmt.Sprintf("%+v %v, want two that wait for their slots", info, err)
+		}
+		return ""
+	})
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	info, err := inspector.GetQueueInfo(app + ".default")
+	if err != nil || info.Active != 0 || info.Pending+info.Retry+info.Scheduled < 2 {
+		t.Errorf("%+v %v, want two that wait in the queue", info, err)
+	}
 }

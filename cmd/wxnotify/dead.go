@@ -183,11 +183,11 @@ func (d *deadDropCmd) Run(p *program) error {
 
 func (r *deadRun) run(p *program, done string, do func(*producer.Client, context.Context, producer.DeadFilter, producer.DeadRun) (producer.DeadCounts, error)) error {
 	return withProducer(p, r.App, func(client *producer.Client, app string) error {
-		if !r.All && len(r.IDs) == 0 && r.Template == "" && r.Reason == "" && r.OlderThan == 0 {
-			return fieldError("all", "name ids or choose by --template, --reason or --older-than; --all means every dead letter of the app")
-		}
 		f := r.filter(app)
 		f.IDs = r.IDs
+		if !r.All && f.Everything() {
+			return fieldError("all", "name ids or choose by --template, --reason or --older-than; --all means every dead letter of the app")
+		}
 		if r.DryRun {
 			done = "would be " + done
 		}

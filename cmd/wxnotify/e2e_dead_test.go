@@ -85,7 +85,7 @@ func TestDeadLettersRunByHandAndDropped(t *testing.T) {
 	g.awaitStatus(ids[0], "accepted", time.Minute)
 	g.awaitDead(2, 30*time.Second)
 	command(t, w.env, "dead", "drop", ids[1]).want(t, 0, "1 dropped")
-	code, body := request(t, http.MethodPost, g.url+"/v1/dead:drop", gatewayKey, map[string]any{"app": testApp, "limit": 1})
+	code, body := request(t, http.MethodPost, g.url+"/v1/dead:drop", gatewayKey, map[string]any{"app": testApp, "limit": 1, "all": true})
 	if code != http.StatusOK || !strings.Contains(body, `"dropped":1`) || !strings.Contains(body, `"more":false`) {
 		t.Errorf("drop over HTTP: %d %s", code, body)
 	}

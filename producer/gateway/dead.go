@@ -39,6 +39,7 @@ const (
 type deadRequest struct {
 	filter producer.DeadFilter
 	run    producer.DeadRun
+	all    bool
 }
 
 // deadFields are the fields of a deadRequest.
@@ -49,7 +50,8 @@ var deadFields = map[string]setter[deadRequest]{
 	"older_than": setOlderThan,
 	"limit":      setWhole(func(r *deadRequest) *int { return &r.run.Limit }, maxDeadRun),
 	"rate":       setWhole(func(r *deadRequest) *int { return &r.run.Rate }, 0),
-	"dry_run":    setDryRun,
+	"dry_run":    setBool(func(r *deadRequest) *bool { return &r.run.DryRun }),
+	"all":        setBool(func(r *deadRequest) *bool { return &r.all }),
 }
 
 // setReason takes an errcode as a number, too.
@@ -88,12 +90,14 @@ func setWhole(at func(*deadRequest) *int, most int) setter[deadRequest] {
 	}
 }
 
-func setDryRun(d *draft[deadRequest], field string, raw json.RawMessage) {
-	switch string(raw) {
-	case "true", "false":
-		d.v.run.DryRun = raw[0] == 't'
-	default:
-		d.add(field, "must be true or false, not "+typeOf(raw))
+func setBool[T any](at func(*T) *bool) setter[T] {
+	return func(d *draft[T], field string, raw json.RawMessage) {
+		switch string(raw) {
+		case "true", "false":
+			*at(&d.v) = raw[0] == 't'
+		default:
+			d.add(field, "must be true or false, not "+typeOf(raw))
+		}
 	}
 }
 
@@ -199,6 +203,9 @@ func (g *gateway) runDead(x *exchange, do func(context.Context, producer.DeadFil
 		return p.reply()
 	}
 	d.chooseApp(g, &d.v.filter.App)
+	if !d.v.run.DryRun && !d.v.all && d.v.filter.Everything() && len(d.errs) == 0 {
+		d.add("all", `choose by template, reason or older_than, or say "all": true for every dead letter of the app`)
+	}
 	if p := d.problem(); p != nil {
 		return p.reply()
 	}

@@ -77,7 +77,7 @@ func TestDeadRequestsReachTheSender(t *testing.T) {
 	if o := b.sender.dead.run; o.Limit != 7 || o.Rate != 3 || !o.DryRun || o.Within != deadRunFor {
 		t.Errorf("run %+v", o)
 	}
-	b.do("POST", "/v1/dead:drop", `{}`).want(200).wantField("dropped", 5.0)
+	b.do("POST", "/v1/dead:drop", `{"all": true}`).want(200).wantField("dropped", 5.0)
 	if o := b.sender.dead.run; o.Limit != 1000 || o.Rate != 100 || o.DryRun {
 		t.Errorf("run %+v, want the defaults", o)
 	}
@@ -105,6 +105,10 @@ func TestWrongDeadRequestsNameTheField(t *testing.T) {
 	}
 	wantFields(b.do("GET", "/v1/dead/"+"!", "").want(422), "id")
 	b.do("POST", "/v1/dead:replay", `{}`, "Authorization: ").want(401)
+	for _, body := range []string{`{}`, `{"limit": 5}`, `{"all": false}`} {
+		wantFields(b.do("POST", "/v1/dead:replay", body).want(422), "all")
+		wantFields(b.do("POST", "/v1/dead:drop", body).want(422), "all")
+	}
 	b.do("GET", "/v1/dead", "", "Authorization: ").want(401)
 	b.do("GET", "/v1/dead:replay", "").want(405)
 	if len(b.sender.dead.calls) != 0 {
@@ -146,8 +150,8 @@ func TestDeadLettersInRedis(t *testing.T) {
 	}
 	b.do("POST", "/v1/dead:replay", `{"reason": 47003}`).want(200).wantField("matched", 0.0)
 	b.do("POST", "/v1/dead:replay", `{"limit": 1, "dry_run": true}`).want(200).wantField("more", true)
-	b.do("POST", "/v1/dead:replay", `{"limit": 1}`).want(200).wantField("replayed", 1.0)
-	b.do("POST", "/v1/dead:drop", `{}`).want(200).wantField("dropped", 2.0)
+	b.do("POST", "/v1/dead:replay", `{"limit": 1, "all": true}`).want(200).wantField("replayed", 1.0)
+	b.do("POST", "/v1/dead:drop", `{"all": true}`).want(200).wantField("dropped", 2.0)
 	if left := b.do("GET", "/v1/dead", "").want(200).json["letters"].([]any); len(left) != 0 {
 		t.Errorf("%d letters are left, want none", len(left))
 	}
@@ -157,5 +161,5 @@ func TestDeadLettersInRedis(t *testing.T) {
 	for _, path := range []string{"/v1/dead", "/v1/dead/n-2"} {
 		b.do(http.MethodGet, path, "").want(503)
 	}
-	b.do("POST", "/v1/dead:drop", `{}`).want(503)
+	b.do("POST", "/v1/dead:drop", `{"all": true}`).want(503)
 }
