@@ -35,6 +35,8 @@ type Client struct {
 	ledger *ledger.Ledger
 	served *tasks.Served
 	pauses *ledger.Pauses
+	stats  *tasks.Stats
+	zone   *time.Location
 	room   *tasks.Room
 	// types looks up an app's templates by id; nil: every template's type is unknown.
 	types func(ctx context.Context, app string) map[string]tasks.TemplateType
@@ -47,6 +49,7 @@ type settings struct {
 	namespace tasks.Namespace
 	poolSize  int
 	maxQueued int
+	zone      *time.Location
 }
 
 // WithNamespace sets the namespace, WXNOTIFY_NAMESPACE of the workers. Default: none.
@@ -66,11 +69,17 @@ func WithMaxQueued(n int) Option {
 	return func(s *settings) { s.maxQueued = n }
 }
 
+// WithTimezone sets the zone that tells the days of Stats apart: WXNOTIFY_TIMEZONE of
+// the workers. Default Asia/Shanghai.
+func WithTimezone(zone *time.Location) Option {
+	return func(s *settings) { s.zone = zone }
+}
+
 // New returns a client for a redis://, rediss://, redis-sentinel:// or
 // redis-cluster:// URL. It opens no connection, so it does not fail when Redis
 // is away; the first Send does. Close it when done.
 func New(redisURL string, options ...Option) (*Client, error) {
-	var s settings
+	s := settings{zone: shanghai}
 	for _, o := range options {
 		o(&s)
 	}
@@ -88,6 +97,8 @@ func New(redisURL string, options ...Option) (*Client, error) {
 		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
 		served: tasks.NewServed(rdb, s.namespace),
 		pauses: ledger.NewPauses(rdb, s.namespace),
+		stats:  tasks.NewStats(rdb, s.namespace),
+		zone:   s.zone,
 		room:   tasks.NewRoom(queues, s.maxQueued),
 		types:  typesFrom(catalogue.New(rdb, s.namespace)),
 	}, nil

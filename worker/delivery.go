@@ -36,6 +36,7 @@ type delivery struct {
 	limiter  *limit.Limiter
 	ledger   *ledger.Ledger
 	recent   *recent
+	tally    *tally
 	tokens   tokens
 	turns    *turns
 	metrics  *metrics.Metrics

@@ -22,6 +22,7 @@ type events struct {
 	// subscription taken for one message would be used up by the first send.
 	missing func()
 	metrics *metrics.Metrics
+	tally   *tally
 	log     *slog.Logger
 }
 
@@ -122,10 +123,17 @@ func (h *events) receive(ctx context.Context, e tasks.Event) error {
 			h.metrics.Receipt(h.app, metrics.ReceiptRepeated)
 		case delivered:
 			h.metrics.Receipt(h.app, metrics.ReceiptDelivered)
+			h.tallyReceipt(item, tasks.StatusDelivered)
 		default:
 			h.metrics.Receipt(h.app, metrics.ReceiptUndelivered)
+			h.tallyReceipt(item, tasks.StatusUndelivered)
 			h.log.Info("message not delivered", "app", h.app, "msgid", item.MsgID, "errcode", item.ErrorCode)
 		}
 	}
 	return nil
+}
+
+// tallyReceipt counts one: only subscription messages have any.
+func (h *events) tallyReceipt(item tasks.EventItem, s tasks.Status) {
+	h.tally.count(h.app, tasks.StatsField{Kind: tasks.KindSubscribe, TemplateID: item.TemplateID, Outcome: string(s)})
 }

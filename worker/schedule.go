@@ -40,6 +40,7 @@ func (w *Worker) runSchedules(ctx context.Context) {
 	wg.Go(func() { every(ctx, eraseEvery, w.scheduleErase) })
 	wg.Go(func() { every(ctx, stuckEvery, w.stuck.look) })
 	wg.Go(func() { every(ctx, historyEvery, w.recent.look) })
+	wg.Go(func() { every(ctx, tallyEvery, w.tally.flush) })
 	wg.Go(func() { w.scheduleCanaries(ctx) })
 	wg.Go(func() { w.scheduleEach(ctx, tasks.JobDead, always(deadEvery)) })
 	wg.Go(func() { every(ctx, countDeadEvery, w.countDead) })

@@ -181,6 +181,7 @@ func (d *delivery) observeStart(a *attempt) {
 // observeEnd counts and logs an outcome: one line for each.
 func (d *delivery) observeEnd(a *attempt, o tasks.Outcome, result answer) {
 	d.metrics.Notification(d.app, string(a.Kind), string(o))
+	d.tally.count(d.app, tasks.StatsField{Kind: a.Kind, TemplateID: a.TemplateID, Outcome: string(o)})
 	if o == tasks.Accepted {
 		d.metrics.EndToEnd(string(a.Kind), time.Since(firstSend(a.Envelope)))
 	}

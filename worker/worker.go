@@ -60,7 +60,7 @@ type Config struct {
 	DeadRetention time.Duration
 	// Purge is when what is over is deleted.
 	Purge cron.Schedule
-	// Timezone is Purge's.
+	// Timezone is Purge's, and that of the days of the stats.
 	Timezone *time.Location
 	// BulkShare is the most that the bulk lane gets of an app's rate while other lanes
 	// have work, from 0 to 1.
@@ -100,6 +100,7 @@ type Worker struct {
 	queues    *queueConn
 	stuck     *stuck
 	recent    *recent
+	tally     *tally
 	servers   []*asynq.Server
 	mux       []asynq.Handler
 	tasks     *tasks.Client
@@ -145,6 +146,7 @@ func New(cfg Config) (*Worker, error) {
 	w.queues = newQueueConn(cfg.Redis)
 	w.gate = newGate(ledger.NewPauses(cfg.Redis, cfg.Namespace), w.tasks, cfg.Metrics, cfg.Logger, w.appIDs(), cfg.QuotaResetHour)
 	w.stuck = newStuck(w.tasks, cfg.Metrics, cfg.Logger)
+	w.tally = newTally(tasks.NewStats(cfg.Redis, cfg.Namespace), cfg.Timezone, cfg.Logger)
 	w.recent = newRecent(cfg.Ledger, w.histories, cfg.Metrics, cfg.Logger)
 	for _, app := range cfg.Apps {
 		if err := w.addApp(life, app); err != nil {
@@ -202,6 +204,7 @@ func (w *Worker) delivery(life context.Context, app App, limiter *limit.Limiter)
 		limiter:     limiter,
 		ledger:      w.cfg.Ledger,
 		recent:      w.recent,
+		tally:       w.tally,
 		tokens:      w.cfg.Tokens,
 		turns:       newTurns(),
 		metrics:     w.cfg.Metrics,
@@ -239,7 +242,7 @@ func (w *Worker) addEvents(app App) {
 	e := &events{
 		app: app.AppID, policy: app.Consent, ledger: w.cfg.Ledger, types: w.catalogue.Type,
 		missing: func() { w.missing.set(app.AppID) },
-		metrics: w.cfg.Metrics, log: w.cfg.Logger,
+		metrics: w.cfg.Metrics, tally: w.tally, log: w.cfg.Logger,
 	}
 	w.addServers(w.cfg.Namespace.EventsQueue(app.AppID), tasks.EventsPolicy(), eventsConcurrency, e)
 }
@@ -336,6 +339,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.awaitHandlers(time.Until(deadline)) {
 		w.crew.dismiss()
 	}
+	w.tally.flush(context.WithoutCancel(ctx))
 	if !stopped {
 		return ErrStillRunning
 	}

@@ -120,7 +120,7 @@ func (b *bundle) start() (stop func()) {
 		Apps:    []worker.App{{AppID: app, WeChat: call, Credential: wechat.Credential{AppID: app, Secret: secret}, Consent: b.consent, Rate: b.rate}},
 		Metrics: b.metrics, Logger: log, AsynqLogger: quiet{}, Concurrency: 16, HTTPTimeout: b.timeout, ShutdownTimeout: 26 * time.Second,
 		RetryHorizon: b.horizon, TokenRefreshEvery: time.Hour,
-		DeadRetention: 30 * 24 * time.Hour, Purge: cron.Every(24 * time.Hour), Timezone: time.UTC,
+		DeadRetention: 30 * 24 * time.Hour, Purge: cron.Every(24 * time.Hour), Timezone: time.FixedZone("Asia/Shanghai", 8*3600),
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -686,5 +686,37 @@ func TestStopDoesNotWaitForSlots(t *testing.T) {
 	info, err := inspector.GetQueueInfo(app + ".default")
 	if err != nil || info.Active != 0 || info.Pending+info.Retry+info.Scheduled < 2 {
 		t.Errorf("%+v %v, want two that wait in the queue", info, err)
+	}
+}
+
+// What became of notifications can be counted from the workers' own books, also what
+// was counted last before a stop.
+func TestStats(t *testing.T) {
+	b := setup(t)
+	stop := b.start()
+	b.next(send("", 43101, 1))
+	b.send(notification("refused"))
+	b.await("refused", "rejected")
+	for i := range 3 {
+		b.send(notification(fmt.Sprint(i)))
+		b.await(fmt.Sprint(i), "accepted")
+	}
+	stop()
+	stats, err := b.client.Stats(t.Context(), producer.StatsQuery{App: app, Days: 2}) // it may be midnight
+	counted := make(map[string]int64)
+	for _, row := range stats.Days {
+		if row.Kind != tasks.KindSubscribe || row.TemplateID != "tmpl" {
+			t.Errorf("%+v", row)
+		}
+		for outcome, n := range row.Outcomes {
+			counted[outcome] += n
+		}
+	}
+	if err != nil || len(counted) != 2 || counted["accepted"] != 3 || counted["rejected"] != 1 {
+		t.Errorf("%v %v", counted, err)
+	}
+	var wrong *producer.ValidationError
+	if _, err := b.client.Stats(t.Context(), producer.StatsQuery{Days: 91}); !errors.As(err, &wrong) || len(wrong.Fields) != 2 {
+		t.Error(err)
 	}
 }

@@ -27,6 +27,7 @@ type cli struct {
 	Sandbox     sandboxCmd     `cmd:"" help:"Serve a WeChat to test against, with faults on request."`
 	Send        sendCmd        `cmd:"" help:"Enqueue one notification."`
 	Status      statusCmd      `cmd:"" help:"Show where a notification stands, why, and what to do."`
+	Stats       statsCmd       `cmd:"" help:"Count what became of notifications, by day, kind and template."`
 	Dead        deadCmd        `cmd:"" help:"List, show, replay or drop dead letters: what only a person can help."`
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`

@@ -252,7 +252,7 @@ func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *
 // newProducer connects as another service would.
 func newProducer(c *config.Config) (*producer.Client, error) {
 	return producer.New(string(c.RedisURL), producer.WithNamespace(string(c.Namespace)), producer.WithPoolSize(redisPool),
-		producer.WithMaxQueued(c.MaxQueued))
+		producer.WithMaxQueued(c.MaxQueued), producer.WithTimezone(c.Timezone))
 }
 
 // closing ends with ctx and then closes what the parts after it used.

@@ -23,6 +23,7 @@ type Sender interface {
 	Cancel(ctx context.Context, app, id string) (producer.State, error)
 	Consents
 	DeadLetters
+	Counts
 }
 
 // Consents is what the gateway needs of a producer.Client about what users allow.
@@ -152,6 +153,7 @@ func (g *gateway) routes() []route {
 		{"/v1/dead/{id}", map[string]endpoint{http.MethodGet: g.withKey(g.showDead)}},
 		{"/v1/dead:replay", map[string]endpoint{http.MethodPost: g.withKey(g.replayDead)}},
 		{"/v1/dead:drop", map[string]endpoint{http.MethodPost: g.withKey(g.dropDead)}},
+		{"/v1/stats", map[string]endpoint{http.MethodGet: g.withKey(g.stats)}},
 		{"/v1/openapi.json", map[string]endpoint{http.MethodGet: document}},
 	}
 }

@@ -49,6 +49,7 @@ type fakeSender struct {
 	granted producer.SubscriptionGrant
 	credits producer.Credits
 	dead    fakeDead
+	asked   []producer.StatsQuery
 	before  func(ctx context.Context)
 }
 
