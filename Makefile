@@ -38,7 +38,7 @@ race: prepare ## Run all tests three times, to shake races out
 lint: $(LINT) ## Check formatting and run the linters
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet $(PKG)
-	$(LINT) run
+	$(LINT) run --allow-parallel-runners
 
 $(LINT):
 	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
