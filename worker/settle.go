@@ -110,10 +110,10 @@ func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settleme
 		Ref: a.ref, Kind: a.Kind, CreatedAt: a.EnqueuedAt, Attempt: a.id,
 		Admitted: a.admitted.Verdict == ledger.Go,
 		Next:     r.next, Outcome: r.outcome,
-		MsgID: result.msgID, Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
+		MsgID: result.msgID, Receipt: a.receiptName(), Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
 		DropAfterUnknown: a.OnUnknown == tasks.Drop,
 		HorizonBase:      d.horizonBase(a), Horizon: d.horizon,
-		UnlistedLimit: r.limit,
+		UnlistedLimit: r.limit, LimitReason: r.limitReason,
 		TemplateID:    a.TemplateID, FormID: a.FormID,
 		Revoked: r.revokes, Discarded: r.discards,
 	}

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,7 +129,7 @@ func TestALetterHoldsTheNotification(t *testing.T) {
 			b.t.Errorf("%+v", d)
 		}
 		e, err := d.Envelope()
-		if want := envelope("a"); err != nil || e.To != want.To || e.Data["thing1"] != "<v>" || e.Hash != want.Hash || !e.EnqueuedAt.Equal(d.CreatedAt) {
+		if want := envelope("a"); err != nil || !reflect.DeepEqual(e.To, want.To) || e.Data["thing1"] != "<v>" || e.Hash != want.Hash || !e.EnqueuedAt.Equal(d.CreatedAt) {
 			b.t.Errorf("%+v, %v", e, err)
 		}
 		if n, err := b.l.CountDead(b.ctx, app); n != 1 || err != nil {
