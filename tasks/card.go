@@ -171,9 +171,12 @@ func (v *validation) card(n Notification) {
 	}
 	v.noTemplate(n)
 	v.check(n.NotifyType >= minNotifyType && n.NotifyType <= maxNotifyType, "notify_type", detailNotifyType)
-	v.check(len(n.NotifyCode) <= maxNotifyCode && visible(n.NotifyCode), "notify_code", detailNotifyCode)
+	v.check(ValidNotifyCode(n.NotifyCode), "notify_code", detailNotifyCode)
 	v.cardJSON(n)
 }
+
+// ValidNotifyCode reports whether code can name a service card.
+func ValidNotifyCode(code string) bool { return len(code) <= maxNotifyCode && visible(code) }
 
 // noTemplate refuses what other kinds have.
 func (v *validation) noTemplate(n Notification) {

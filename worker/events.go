@@ -40,7 +40,7 @@ func (h *events) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 	if err != nil {
 		return setAside(h.metrics, h.log, err, "app", h.app, "lane", "events")
 	}
-	if e.Name == tasks.EventSent {
+	if e.Name == tasks.EventSent || e.Name == tasks.EventCard {
 		err = h.receive(ctx, e)
 	} else {
 		err = h.grant(ctx, e)
@@ -106,12 +106,20 @@ func (h *events) count(result string, n int) {
 	}
 }
 
+// receiptName is what a receipt is joined by.
+func receiptName(item tasks.EventItem) string {
+	if item.NotifyCode != "" {
+		return ledger.CardReceipt(item.NotifyType, item.NotifyCode, item.CardState)
+	}
+	return item.MsgID
+}
+
 // receive joins what WeChat says about deliveries with the notifications.
 func (h *events) receive(ctx context.Context, e tasks.Event) error {
 	for _, item := range e.Items {
 		delivered := item.ErrorCode == 0
 		joined, err := h.ledger.Receive(ctx, ledger.Receipt{
-			App: e.App, OpenID: e.OpenID, MsgID: item.MsgID, Delivered: delivered,
+			App: e.App, OpenID: e.OpenID, MsgID: receiptName(item), Delivered: delivered,
 			ErrorCode: item.ErrorCode, ErrorStatus: item.ErrorStatus,
 		})
 		if err != nil {

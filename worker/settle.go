@@ -114,7 +114,7 @@ func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settleme
 		DropAfterUnknown: a.OnUnknown == tasks.Drop,
 		HorizonBase:      d.horizonBase(a), Horizon: d.horizon,
 		UnlistedLimit: r.limit, LimitReason: r.limitReason,
-		TemplateID:    a.TemplateID, FormID: a.FormID,
+		TemplateID: a.TemplateID, FormID: a.FormID,
 		Revoked: r.revokes, Discarded: r.discards,
 	}
 	return s

@@ -181,7 +181,7 @@ func TestAccepted(t *testing.T) {
 			return n.Priority == tasks.Bulk && n.OnUnknown == tasks.Drop && n.Lang == "en_US" && n.MiniprogramState == "trial"
 		}},
 		"code": {notification("to", map[string]any{"code": "071CANARY=code", "openid": nil}), func(n tasks.Notification) bool {
-			return n.To == tasks.Recipient{Code: "071CANARY=code"}
+			return n.To.Code == "071CANARY=code" && n.To.OpenID == ""
 		}},
 		"template": {notification("kind", "template", "form_id", content, "emphasis_keyword", "keyword1.DATA", "data", nil), func(n tasks.Notification) bool {
 			return n.Kind == tasks.KindTemplate && n.FormID == content && n.EmphasisKeyword == "keyword1.DATA" && n.Data == nil

@@ -150,7 +150,7 @@ func TestReasons(t *testing.T) {
 	want := []errcode.Reason{
 		"horizon", "unlisted", "unanswered", "worker_died", "not_after", "canceled",
 		"presumed_accepted", "unconnected", "id_conflict", "no_credit", "panic", "no_token",
-		"login_code", "undelivered", "no_form_id", "retired", "forgotten", "paused", "archived",
+		"login_code", "undelivered", "no_form_id", "retired", "forgotten", "paused", "archived", "card_window",
 	}
 	var got []errcode.Reason
 	for _, e := range errcode.Reasons() {

@@ -337,7 +337,7 @@ func TestBuryArchived(t *testing.T) {
 		if d := b.letterOf("retrying"); d.Reason != errcode.ReasonArchived || d.Attempts != 1 {
 			b.t.Errorf("%+v", d)
 		}
-		if e, err := b.letterOf("code").Envelope(); err != nil || e.To != code.To {
+		if e, err := b.letterOf("code").Envelope(); err != nil || !reflect.DeepEqual(e.To, code.To) {
 			b.t.Errorf("%+v, %v", e.To, err)
 		}
 		b.admit(admission(ref("lost")), ledger.Go) // a replay
