@@ -96,7 +96,7 @@ func appendValues(all []string, value json.RawMessage) []string {
 		elements = slices.Collect(maps.Values(members))
 	case json.Unmarshal(value, &elements) == nil:
 	case json.Unmarshal(value, &one) == nil:
-		return append(all, one.text)
+		return append(all, one.text, strings.Trim(string(value), `"`)) // also as it is written there
 	}
 	for _, element := range elements {
 		all = appendValues(all, element)
