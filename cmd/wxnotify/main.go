@@ -29,6 +29,7 @@ type cli struct {
 	Status      statusCmd      `cmd:"" help:"Show where a notification stands, why, and what to do."`
 	Dead        deadCmd        `cmd:"" help:"List, show, replay or drop dead letters: what only a person can help."`
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
+	Card        cardCmd        `cmd:"" help:"Show how a service card stands at WeChat."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`
 	Token       tokenCmd       `cmd:"" help:"Show or renew the access_token of an app; never prints it."`
 	App         appCmd         `cmd:"" help:"Show, pause or resume what an app sends."`
