@@ -25,9 +25,9 @@ func sendDevice(client *wechat.Client) caller {
 	}
 }
 
-// leaveOut takes those out of a message to several who were erased since it was enqueued.
-// Those of a message to one are the ledger's own business. What was settled before and the
-// record's name stay those of the whole list, which a dead letter holds again.
+// leaveOut finds those of a message to several who were not erased since it was enqueued: it
+// goes to them alone. The record stays that of the whole list. Whether the only recipient
+// was erased the admission sees by itself.
 func (d *delivery) leaveOut(ctx context.Context, a *attempt) error {
 	if len(a.To.OpenIDs) == 0 {
 		return nil
