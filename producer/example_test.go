@@ -2,6 +2,7 @@ package producer_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -105,4 +106,46 @@ func ExampleClient_Send_invalid() {
 	_, err = client.Send(context.Background(), producer.Notification{App: "wxba5fad812f8e6fb9", TemplateID: "T", Data: map[string]string{"thing1": "x"}})
 	fmt.Println(err)
 	// Output: tasks: notification refused: to.openid: required: the user's openid in this app, at most 128 letters, digits, '_' or '-'
+}
+
+// A message about a device goes to several users in one call to WeChat.
+func ExampleClient_Send_device() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	receipt, err := client.Send(context.Background(), producer.Notification{
+		App: "wxba5fad812f8e6fb9", Kind: tasks.KindDevice, ID: "washer-SN-0001-done-7",
+		To: producer.Recipient{OpenIDs: []string{"oA", "oB"}},
+		SN: "SN-0001", ModelID: "MODEL_ID",
+		TemplateID: "TEMPLATE_ID", Data: map[string]string{"enum_string1": "1"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(receipt.ID, receipt.Status)
+}
+
+// A service card is activated for a payment; its updates are notifications of their own,
+// without Check.
+func ExampleClient_Send_card() {
+	client, err := producer.New("redis://localhost:6379/0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+
+	receipt, err := client.Send(context.Background(), producer.Notification{
+		App: "wxba5fad812f8e6fb9", Kind: tasks.KindCard, ID: "ticket-4711-paid",
+		To:         producer.Recipient{OpenID: "o9AgO5Kd5ggOC-bXrbNODIiE3bGY"},
+		NotifyType: tasks.CardTrain, NotifyCode: "4200000000202611210000000001",
+		Content: json.RawMessage(`{"cur_status":1,"wxa_path_query":"pages/ticket/index?id=4711"}`),
+		Check:   json.RawMessage(`{"pay_amount":12800,"pay_time":1795294800,"pay_channel":0}`),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(receipt.ID, receipt.Status)
 }

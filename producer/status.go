@@ -90,7 +90,7 @@ func (c *Client) covers(ctx context.Context, p ledger.Pause, s *State, e *tasks.
 		}
 		e = &task.Envelope
 	}
-	return p.Name == e.TemplateID
+	return p.Name == e.PauseName()
 }
 
 // replayed corrects the state of a dead notification that waits in its queue again.
@@ -236,7 +236,7 @@ func (c *Client) cancel(ctx context.Context, app, id string) (bool, tasks.Status
 // cancelTask withdraws a notification that no attempt was recorded for.
 func (c *Client) cancelTask(ctx context.Context, e tasks.Envelope) (bool, tasks.Status, error) {
 	if e.To.Code == "" {
-		ref := ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID}
+		ref := ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.Key()}
 		return c.ledger.Cancel(ctx, ref, e.Hash, e.Kind, e.EnqueuedAt)
 	}
 	// The id may lead to the openid by now, which a claim of its own finds out.

@@ -94,7 +94,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"email:welcome", ok, tasks.ErrForeign},
 		{"", ok, tasks.ErrForeign},
-		{"wxnotify:card", ok, tasks.ErrNewer},
+		{"wxnotify:later", ok, tasks.ErrNewer},
 		{"wxnotify:subscribe", strings.Replace(ok, `"v":1`, `"v":3`, 1), tasks.ErrNewer},
 		{"wxnotify:subscribe", `{"v":9,"app":7}`, tasks.ErrNewer},
 		{"wxnotify:subscribe", "", tasks.ErrGarbage},

@@ -13,7 +13,8 @@ import (
 // higher one than its own leaves the task alone until it is upgraded.
 const Version = 2
 
-// versionOf is the lowest version that can read an envelope: 2 knows login codes.
+// versionOf is the lowest version that can read an envelope: 2 knows login codes. A kind
+// needs no version of its own: who does not know its name leaves the task alone as well.
 func versionOf(e Envelope) int {
 	if e.To.Code != "" {
 		return 2
@@ -54,6 +55,14 @@ type wire struct {
 	Data      map[string]string `json:"data,omitempty"`
 	FormID    string            `json:"form,omitempty"`
 	Emphasis  string            `json:"emph,omitempty"`
+	OpenIDs   []string          `json:"tos,omitempty"`
+	SN        string            `json:"sn,omitempty"`
+	ModelID   string            `json:"model,omitempty"`
+	Type      NotifyType        `json:"type,omitempty"`
+	NoteCode  string            `json:"ncode,omitempty"`
+	Content   json.RawMessage   `json:"cont,omitempty"`
+	Check     json.RawMessage   `json:"chk,omitempty"`
+	Ext       json.RawMessage   `json:"ext,omitempty"`
 	State     string            `json:"state,omitempty"`
 	Lang      string            `json:"lang,omitempty"`
 	SendAt    int64             `json:"at,omitempty"`
@@ -68,13 +77,14 @@ type wire struct {
 func encode(e Envelope) ([]byte, error) {
 	w := wire{
 		V: versionOf(e), App: e.App, ID: e.ID, To: e.To.OpenID, Code: e.To.Code, Template: e.TemplateID, Data: e.Data,
-		FormID: e.FormID, Emphasis: e.EmphasisKeyword,
+		FormID: e.FormID, Emphasis: e.EmphasisKeyword, OpenIDs: e.To.OpenIDs, SN: e.SN, ModelID: e.ModelID,
+		Type: e.NotifyType, NoteCode: e.NotifyCode, Content: e.Content, Check: e.Check, Ext: e.Ext,
 		State: unless(e.MiniprogramState, "formal"), Lang: unless(e.Lang, "zh_CN"),
 		SendAt: millis(e.SendAt), NotAfter: millis(e.NotAfter),
 		Priority: unless(e.Priority, Default), OnUnknown: unless(e.OnUnknown, Resend),
 		Enqueued: millis(e.EnqueuedAt), Hash: e.Hash,
 	}
-	if *e.Page != e.Kind.defaultPage() {
+	if e.Page != nil && *e.Page != e.Kind.defaultPage() {
 		w.Page = e.Page
 	}
 	var buf bytes.Buffer
@@ -138,8 +148,9 @@ func unreadable(payload []byte) error {
 func (w wire) envelope(kind Kind) (Envelope, error) {
 	e := Envelope{
 		Notification: Notification{
-			App: w.App, Kind: kind, ID: w.ID, To: Recipient{OpenID: w.To, Code: w.Code}, TemplateID: w.Template, Page: w.Page, Data: w.Data,
-			FormID: w.FormID, EmphasisKeyword: w.Emphasis,
+			App: w.App, Kind: kind, ID: w.ID, To: Recipient{OpenID: w.To, Code: w.Code, OpenIDs: w.OpenIDs}, TemplateID: w.Template, Page: w.Page, Data: w.Data,
+			FormID: w.FormID, EmphasisKeyword: w.Emphasis, SN: w.SN, ModelID: w.ModelID,
+			NotifyType: w.Type, NotifyCode: w.NoteCode, Content: w.Content, Check: w.Check, Ext: w.Ext,
 			MiniprogramState: w.State, Lang: w.Lang, SendAt: fromMillis(w.SendAt), NotAfter: fromMillis(w.NotAfter),
 			Priority: w.Priority, OnUnknown: w.OnUnknown,
 		}.WithDefaults(),

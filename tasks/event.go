@@ -24,10 +24,13 @@ const (
 	EventChange EventName = "subscribe_msg_change_event"
 	// EventSent: what became of a message that WeChat had accepted.
 	EventSent EventName = "subscribe_msg_sent_event"
+	// EventCard: a service card that WeChat had accepted could not be sent; see
+	// "新版一次性订阅消息" there.
+	EventCard EventName = "notify_service_msg_send_result"
 )
 
 // EventNames lists the pushes that workers act on.
-func EventNames() []EventName { return []EventName{EventPopup, EventChange, EventSent} }
+func EventNames() []EventName { return []EventName{EventPopup, EventChange, EventSent, EventCard} }
 
 // Event is one push of WeChat's about one user.
 type Event struct {
@@ -50,10 +53,16 @@ type EventItem struct {
 	// Status is accept or reject; with popup and change.
 	Status string `json:"s,omitempty"`
 	// MsgID is the message's id in decimal, ErrorCode and ErrorStatus what became
-	// of it: 0 and success, or why it was not delivered; with sent.
+	// of it: 0 and success, or why it was not delivered; with sent. With card they are
+	// fail_ret and fail_msg.
 	MsgID       string `json:"m,omitempty"`
 	ErrorCode   int    `json:"c,omitempty"`
 	ErrorStatus string `json:"e,omitempty"`
+	// NotifyType, NotifyCode and CardState name the card and the state it was set to; with
+	// card.
+	NotifyType NotifyType `json:"k,omitempty"`
+	NotifyCode string     `json:"n,omitempty"`
+	CardState  int64      `json:"st,omitempty"`
 }
 
 const eventTypePrefix = "wxnotify-event:"

@@ -31,7 +31,8 @@ type StatsDay struct {
 // StatsField names one count of a day.
 type StatsField struct {
 	Kind Kind
-	// TemplateID is FurtherTemplates once a day has more than a few thousand counts.
+	// TemplateID is Notification.PauseName: the template, or of a card its type. It is
+	// FurtherTemplates once a day has more than a few thousand counts.
 	TemplateID string
 	// Outcome is an Outcome, delivered or undelivered.
 	Outcome string

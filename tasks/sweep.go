@@ -29,11 +29,11 @@ func failedBefore(info *asynq.TaskInfo, t time.Time) bool {
 // DeleteWaiting deletes the notifications that match and wait for their time, for
 // another attempt or, archived, for a person, and counts them. Those that are next
 // in a queue, or in a worker's hands, are left to the worker.
-func (c *Client) DeleteWaiting(ctx context.Context, match func(Envelope) (bool, error)) (int, error) {
+func (c *Client) DeleteWaiting(ctx context.Context, match func(Task) (bool, error)) (int, error) {
 	states := []asynq.TaskState{asynq.TaskStateScheduled, asynq.TaskStateRetry, asynq.TaskStateArchived}
 	return c.sweep(ctx, states, func(info *asynq.TaskInfo) (bool, error) {
 		if e, err := Decode(info.Type, info.Payload); err == nil {
-			return match(e)
+			return match(Task{Envelope: e, State: info.State, Failed: info.Retried > 0})
 		}
 		return false, nil // nobody's
 	})

@@ -41,7 +41,7 @@ func deleteWaiting(t *testing.T, rdb redis.UniversalClient) {
 		t.Fatal(err)
 	}
 
-	n, err := c.DeleteWaiting(t.Context(), func(e tasks.Envelope) (bool, error) { return e.To.OpenID == "oErased", nil })
+	n, err := c.DeleteWaiting(t.Context(), func(t tasks.Task) (bool, error) { return t.Envelope.To.OpenID == "oErased", nil })
 	if err != nil || n != 4 {
 		t.Fatalf("%d deleted, %v, want 3 scheduled and 1 archived", n, err)
 	}
@@ -157,7 +157,8 @@ func takenMeanwhileStays(t *testing.T, rdb redis.UniversalClient) {
 	}
 	defer server.Shutdown()
 	defer close(done)
-	n, err := c.DeleteWaiting(t.Context(), func(e tasks.Envelope) (bool, error) {
+	n, err := c.DeleteWaiting(t.Context(), func(task tasks.Task) (bool, error) {
+		e := task.Envelope
 		if err := asynq.NewInspectorFromRedisClient(rdb).RunTask("wx1.default", tasks.TaskID(e.App, e.ID)); err != nil {
 			return false, err
 		}

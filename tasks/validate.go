@@ -56,22 +56,32 @@ var (
 // Validate checks a notification as it would be enqueued at now. The error is
 // nil or a *ValidationError. An empty ID is fine: the client makes one.
 func (n Notification) Validate(now time.Time) error {
+	given := n
 	n = n.WithDefaults()
 	var v validation
 	v.check(ValidApp(n.App), "app", detailApp)
 	oneOf(&v, "kind", n.Kind, Kinds()...)
 	v.check(n.ID == "" || validID(n.ID), "id", detailID)
-	v.recipient(n.To)
-	v.check(validOpaque(n.TemplateID), "template_id", detailTemplate)
-	v.page(*n.Page)
-	v.data(n.Data, n.Kind == KindTemplate)
+	v.recipient(n.Kind, given.To)
+	if n.Kind != KindCard {
+		v.message(n)
+	}
 	v.template(n)
-	oneOf(&v, "miniprogram_state", n.MiniprogramState, "formal", "trial", "developer")
-	oneOf(&v, "lang", n.Lang, "zh_CN", "en_US", "zh_HK", "zh_TW")
+	v.device(n)
+	v.card(given)
 	oneOf(&v, "priority", n.Priority, Priorities()...)
 	oneOf(&v, "on_unknown", n.OnUnknown, Resend, Drop)
 	v.times(n, now)
 	return v.err()
+}
+
+// message checks what every kind has but a card.
+func (v *validation) message(n Notification) {
+	v.check(validOpaque(n.TemplateID), "template_id", detailTemplate)
+	v.page(*n.Page)
+	v.data(n.Data, n.Kind == KindTemplate)
+	oneOf(v, "miniprogram_state", n.MiniprogramState, "formal", "trial", "developer")
+	oneOf(v, "lang", n.Lang, "zh_CN", "en_US", "zh_HK", "zh_TW")
 }
 
 // ValidApp reports whether app can be an AppID.
@@ -131,8 +141,13 @@ func (v *validation) page(page string) {
 	}
 }
 
-func (v *validation) recipient(to Recipient) {
+// recipient checks whom it is for, as it was given.
+func (v *validation) recipient(kind Kind, to Recipient) {
 	switch {
+	case kind == KindDevice:
+		v.devices(to)
+	case len(to.OpenIDs) > 0:
+		v.add("to.openids", "belongs to kind device: name one user in to.openid")
 	case to.OpenID != "" && to.Code != "":
 		v.add("to", "name the user by openid or by code, not by both")
 	case to.Code != "":

@@ -14,10 +14,16 @@ const (
 	// (POST /cgi-bin/message/wxopen/template/send). WeChat retired it in 2020 and
 	// answers 45103; gateways that are compatible with it remain.
 	KindTemplate Kind = "template"
+	// KindDevice is a subscription message about a device, to up to MaxOpenIDs users
+	// (POST /cgi-bin/message/device/subscribe/send).
+	KindDevice Kind = "device"
+	// KindCard is a service card, WeChat's new one-time subscription message
+	// (POST /wxa/set_user_notify and /wxa/set_user_notifyext).
+	KindCard Kind = "card"
 )
 
 // Kinds lists every kind this version can send.
-func Kinds() []Kind { return []Kind{KindSubscribe, KindTemplate} }
+func Kinds() []Kind { return []Kind{KindSubscribe, KindTemplate, KindDevice, KindCard} }
 
 // taskTypePrefix sets our task types apart from those of other users of the
 // same Redis. A type is the prefix and the kind, so that the dashboard shows it.

@@ -40,7 +40,7 @@ func (w *Worker) consent(app App) *consent {
 // need is what an attempt needs.
 func (c *consent) need(a *attempt) ledger.Need {
 	switch {
-	case a.exchanging:
+	case a.exchanging, a.Kind == tasks.KindDevice, a.Kind == tasks.KindCard: // no consent that can be counted
 		return ledger.NeedNothing
 	case a.Kind == tasks.KindTemplate:
 		return ledger.NeedFormID

@@ -63,6 +63,8 @@ type attempt struct {
 	// began is when the lease was asked for, on this process's monotonic clock.
 	began    time.Time
 	admitted ledger.Admitted
+	// present are those of several recipients who were not erased since.
+	present []string
 	// exchanging: the attempt exchanges the login code and sends nothing.
 	exchanging bool
 	// templateType is what was known of the template when the attempt asked.
@@ -76,7 +78,7 @@ type attempt struct {
 }
 
 func newAttempt(e tasks.Envelope) *attempt {
-	a := &attempt{Envelope: e, id: ledger.NewAttempt(), ref: ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID}}
+	a := &attempt{Envelope: e, id: ledger.NewAttempt(), ref: ledger.Ref{App: e.App, ID: e.ID, OpenID: e.To.Key()}}
 	if e.To.Code != "" {
 		a.ref.OpenID, a.ref.Exchanged, a.exchanging = ledger.CodeRecipient(e.To.Code), true, true
 	}
@@ -160,7 +162,7 @@ func (d *delivery) place(ctx context.Context, a *attempt) (giveBack func(), err 
 	if err := d.takeSlot(ctx, a, false); err != nil {
 		return nil, err
 	}
-	tag := ledger.Tag(a.App, a.To.OpenID)
+	tag := ledger.Tag(a.App, a.ref.OpenID)
 	if giveBack, ok := d.turns.take(ctx, tag, 0); ok {
 		return giveBack, nil
 	}
@@ -254,7 +256,7 @@ func (d *delivery) claimOnce(ctx context.Context, a *attempt) error {
 // This process's clock only raises the question; Redis's answers it. If it is not
 // over there, the attempt goes on under another id.
 func (d *delivery) overdue(ctx context.Context, a *attempt) (bool, error) {
-	if a.NotAfter.IsZero() || time.Now().Before(a.NotAfter) {
+	if end, _ := a.ends(); end.IsZero() || time.Now().Before(end) {
 		return false, nil
 	}
 	if err := d.admit(ctx, a); err != nil || a.admitted.Verdict != ledger.Go {
@@ -327,13 +329,18 @@ const redisPause = 300 * time.Millisecond
 // id makes that safe. If it stays lost, the attempt may be recorded as admitted:
 // it is released, so that its lease does not end as an unknown outcome.
 func (d *delivery) askLedger(ctx context.Context, a *attempt) error {
+	if err := d.leaveOut(ctx, a); err != nil {
+		return err
+	}
 	a.began = time.Now()
+	end, late := a.ends()
 	a.templateType = d.consent.templateType(ctx, a)
 	var err error
 	for {
 		a.admitted, err = d.ledger.Admit(ctx, ledger.Admission{
 			Ref: a.ref, Kind: a.Kind, Attempt: a.id, Lease: d.lease(),
-			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: a.NotAfter,
+			CreatedAt: a.EnqueuedAt, SendAt: a.SendAt, NotAfter: end, LateReason: late,
+			Forgotten:        len(a.To.OpenIDs) > 0 && len(a.present) == 0,
 			DropAfterUnknown: a.OnUnknown == tasks.Drop && !a.exchanging,
 			Need:             d.consent.need(a), TemplateID: a.TemplateID, Type: a.templateType,
 			FormID: a.FormID, GraceFrom: d.consent.graceFrom(a), Harmless: a.exchanging,
@@ -408,6 +415,9 @@ func (d *delivery) callOnce(ctx context.Context, a *attempt, t token.Token) (res
 	}()
 	e := a.Envelope
 	e.FormID = a.admitted.FormID // the one that is held, whether it came along or was stored
+	if len(a.To.OpenIDs) > 0 {
+		e.To.OpenIDs = a.present
+	}
 	return answerOf(d.callers[a.Kind](context.WithoutCancel(ctx), t.Value(), e))
 }
 

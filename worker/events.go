@@ -41,7 +41,7 @@ func (h *events) ProcessTask(ctx context.Context, t *asynq.Task) (err error) {
 	if err != nil {
 		return setAside(h.metrics, h.log, err, "app", h.app, "lane", "events")
 	}
-	if e.Name == tasks.EventSent {
+	if e.Name == tasks.EventSent || e.Name == tasks.EventCard {
 		err = h.receive(ctx, e)
 	} else {
 		err = h.grant(ctx, e)
@@ -107,12 +107,20 @@ func (h *events) count(result string, n int) {
 	}
 }
 
+// receiptName is what a receipt is joined by.
+func receiptName(item tasks.EventItem) string {
+	if item.NotifyCode != "" {
+		return ledger.CardReceipt(item.NotifyType, item.NotifyCode, item.CardState)
+	}
+	return item.MsgID
+}
+
 // receive joins what WeChat says about deliveries with the notifications.
 func (h *events) receive(ctx context.Context, e tasks.Event) error {
 	for _, item := range e.Items {
 		delivered := item.ErrorCode == 0
 		joined, err := h.ledger.Receive(ctx, ledger.Receipt{
-			App: e.App, OpenID: e.OpenID, MsgID: item.MsgID, Delivered: delivered,
+			App: e.App, OpenID: e.OpenID, MsgID: receiptName(item), Delivered: delivered,
 			ErrorCode: item.ErrorCode, ErrorStatus: item.ErrorStatus,
 		})
 		if err != nil {
@@ -133,7 +141,12 @@ func (h *events) receive(ctx context.Context, e tasks.Event) error {
 	return nil
 }
 
-// tallyReceipt counts one: only subscription messages have any.
+// tallyReceipt counts one, of a subscription message or a card.
 func (h *events) tallyReceipt(item tasks.EventItem, s tasks.Status) {
-	h.tally.count(h.app, tasks.StatsField{Kind: tasks.KindSubscribe, TemplateID: item.TemplateID, Outcome: string(s)})
+	f := tasks.StatsField{Kind: tasks.KindSubscribe, TemplateID: item.TemplateID, Outcome: string(s)}
+	if item.NotifyCode != "" {
+		card := tasks.Notification{Kind: tasks.KindCard, NotifyType: item.NotifyType}
+		f.Kind, f.TemplateID = card.Kind, card.PauseName()
+	}
+	h.tally.count(h.app, f)
 }

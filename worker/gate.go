@@ -212,7 +212,7 @@ func (g *gate) covering(e *tasks.Envelope) (p ledger.Pause, inForce, found bool)
 	for _, key := range []ledger.PauseKey{
 		{App: e.App, Scope: ledger.ScopeApp},
 		{App: e.App, Scope: ledger.ScopeKind, Name: string(e.Kind)},
-		{App: e.App, Scope: ledger.ScopeTemplate, Name: e.TemplateID},
+		{App: e.App, Scope: ledger.ScopeTemplate, Name: e.PauseName()},
 	} {
 		held, there := g.held[key]
 		switch {
@@ -342,7 +342,7 @@ func (g *gate) hold(ctx context.Context, e *tasks.Envelope, result answer, r *pa
 	case ledger.ScopeKind:
 		p.Name = string(e.Kind)
 	case ledger.ScopeTemplate:
-		p.Name = e.TemplateID
+		p.Name = e.PauseName()
 	}
 	changed, until, err := g.pauses.Begin(ctx, p, r.lengths(g.resetHour))
 	if err != nil { // the next answer like this one does it

@@ -21,6 +21,8 @@ type rule struct {
 	delay func(attempts int) time.Duration
 	// limit ends the notification as dead with its n-th failure of this class.
 	limit int
+	// limitReason is why it is dead then, "" where its errcode says it.
+	limitReason errcode.Reason
 	// failure: counts as failed in asynq's statistics.
 	failure bool
 	// revokes: the recipient allows no more of what was granted before.
@@ -93,7 +95,7 @@ var outcomes = map[errcode.Class]rule{
 	// A token was renewed and the call repeated before an answer gets here.
 	errcode.Token:     {next: ledger.Retry, delay: backoff, failure: true},
 	errcode.Transient: {next: ledger.Retry, delay: backoff, failure: true},
-	errcode.Unlisted:  {next: ledger.Retry, delay: unlistedDelay, limit: unlistedTries, failure: true},
+	errcode.Unlisted:  {next: ledger.Retry, delay: unlistedDelay, limit: unlistedTries, limitReason: errcode.ReasonUnlisted, failure: true},
 	errcode.Unknown:   {next: ledger.Doubt, delay: resendDelay, failure: true},
 	errcode.Throttled: {next: ledger.Hold, delay: pausedDelay, pause: throttledPause},
 	errcode.Exhausted: {next: ledger.Hold, delay: pausedDelay, pause: exhaustedPause},
@@ -114,6 +116,15 @@ var particular = map[kindCode]rule{
 	{tasks.KindTemplate, 48001}:  {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
 	{tasks.KindSubscribe, 43107}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
 	{tasks.KindTemplate, 43107}:  {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
+
+	{tasks.KindDevice, 48001}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
+	{tasks.KindDevice, 43107}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
+
+	{tasks.KindCard, 48001}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
+	{tasks.KindCard, 85437}: {next: ledger.Retry, delay: freshDelay, limit: freshTries, failure: true},
+	// WeChat grants each type of card by itself: others go on.
+	{tasks.KindCard, 85461}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredTemplate, failure: true},
+	{tasks.KindCard, 85462}: {next: ledger.Hold, delay: pausedDelay, pause: misconfiguredKind, failure: true},
 }
 
 // doubted says what a code means after an attempt nobody knows the end of: that
@@ -122,6 +133,7 @@ var doubted = map[kindCode]rule{
 	{tasks.KindSubscribe, 43101}: {next: ledger.End, outcome: tasks.Accepted, revokes: true},
 	{tasks.KindSubscribe, 40241}: {next: ledger.End, outcome: tasks.Accepted},
 	{tasks.KindTemplate, 41029}:  {next: ledger.End, outcome: tasks.Accepted},
+	{tasks.KindCard, 85448}:      {next: ledger.End, outcome: tasks.Accepted},
 }
 
 // tokenless is what follows where no token is to be had for a cause that passes. What

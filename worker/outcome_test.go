@@ -140,6 +140,27 @@ func TestWhatCodesMeanForAKind(t *testing.T) {
 		{"retired", tasks.KindTemplate, 45103, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeKind}},
 		{"an API the app may not use", tasks.KindSubscribe, 48001, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeKind}},
 		{"a template that is blocked", tasks.KindSubscribe, 43107, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeTemplate}},
+		{"a device's API the app may not use", tasks.KindDevice, 48001, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeKind}},
+		{"a device template that is blocked", tasks.KindDevice, 43107, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeTemplate}},
+		{"a device's user who refuses", tasks.KindDevice, 43101, 1, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Rejected}},
+		{"too many users", tasks.KindDevice, 40032, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"an sn that is too long", tasks.KindDevice, 9800001, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"an sn of other characters", tasks.KindDevice, 9800002, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"an unknown model", tasks.KindDevice, 9800003, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"another device", tasks.KindDevice, 9800006, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"a card's API the app may not use", tasks.KindCard, 48001, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeKind}},
+		{"a card, WeChat's error", tasks.KindCard, 85431, 0, tasks.TypeUnknown, want{next: ledger.Retry}},
+		{"a card's content", tasks.KindCard, 85435, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"a card that is banned", tasks.KindCard, 85436, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Rejected}},
+		{"a card that is not known yet", tasks.KindCard, 85437, 0, tasks.TypeUnknown, want{next: ledger.Retry}},
+		{"a card that is over", tasks.KindCard, 85438, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Rejected}},
+		{"a card that goes back", tasks.KindCard, 85439, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"a card that fails the audit", tasks.KindCard, 85442, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Dead}},
+		{"a state pushed already", tasks.KindCard, 85448, 0, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Rejected}},
+		{"a state pushed already, after a lost answer", tasks.KindCard, 85448, 1, tasks.TypeUnknown, want{next: ledger.End, outcome: tasks.Accepted, presumed: true}},
+		{"a card that is locked", tasks.KindCard, 85449, 0, tasks.TypeUnknown, want{next: ledger.Retry}},
+		{"a type of card that is denied", tasks.KindCard, 85461, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeTemplate}},
+		{"cards that are denied", tasks.KindCard, 85462, 0, tasks.TypeUnknown, want{next: ledger.Hold, pause: ledger.ScopeKind}},
 		{"an address that is not allowed", tasks.KindSubscribe, 40164, 0, tasks.OneTime, want{next: ledger.Hold, pause: ledger.ScopeApp}},
 	} {
 		a := tried(c.unknowns)
@@ -149,6 +170,21 @@ func TestWhatCodesMeanForAKind(t *testing.T) {
 		got := want{r.next, r.outcome, r.revokes, r.discards, result.reason == errcode.ReasonPresumedAccepted, scopeOf(r)}
 		if got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// A fresh payment's code is tried each minute, ten times, and no horizon or other reason is
+// named at the end than WeChat's own.
+func TestFreshCodesAreTriedEachMinute(t *testing.T) {
+	t.Parallel()
+	r := particular[kindCode{tasks.KindCard, 85437}]
+	if r.limit != freshTries || r.limitReason != "" || outcomes[errcode.Unlisted].limitReason != errcode.ReasonUnlisted {
+		t.Errorf("%+v", r)
+	}
+	for range 50 {
+		if d := r.delay(3); d < 54*time.Second || d > 66*time.Second {
+			t.Fatalf("after %v, want about a minute", d)
 		}
 	}
 }

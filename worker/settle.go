@@ -110,11 +110,11 @@ func (d *delivery) settlement(a *attempt, result answer, r rule) ledger.Settleme
 		Ref: a.ref, Kind: a.Kind, CreatedAt: a.EnqueuedAt, Attempt: a.id,
 		Admitted: a.admitted.Verdict == ledger.Go,
 		Next:     r.next, Outcome: r.outcome,
-		MsgID: result.msgID, Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
+		MsgID: result.msgID, Receipt: a.receiptName(), Errcode: result.errcode, Reason: result.reason, Detail: result.detail,
 		DropAfterUnknown: a.OnUnknown == tasks.Drop,
 		HorizonBase:      d.horizonBase(a), Horizon: d.horizon,
-		UnlistedLimit: r.limit,
-		TemplateID:    a.TemplateID, FormID: a.FormID,
+		UnlistedLimit: r.limit, LimitReason: r.limitReason,
+		TemplateID: a.TemplateID, FormID: a.FormID,
 		Revoked: r.revokes, Discarded: r.discards,
 	}
 	return s
@@ -181,7 +181,7 @@ func (d *delivery) observeStart(a *attempt) {
 // observeEnd counts and logs an outcome: one line for each.
 func (d *delivery) observeEnd(a *attempt, o tasks.Outcome, result answer) {
 	d.metrics.Notification(d.app, string(a.Kind), string(o))
-	d.tally.count(d.app, tasks.StatsField{Kind: a.Kind, TemplateID: a.TemplateID, Outcome: string(o)})
+	d.tally.count(d.app, tasks.StatsField{Kind: a.Kind, TemplateID: a.PauseName(), Outcome: string(o)})
 	if o == tasks.Accepted {
 		d.metrics.EndToEnd(string(a.Kind), time.Since(firstSend(a.Envelope)))
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/robfig/cron/v3"
 
 	"github.com/wxnotify/wxnotify/metrics"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
+	"github.com/wxnotify/wxnotify/tasks/ledger"
 	"github.com/wxnotify/wxnotify/worker/wechat"
 )
 
@@ -184,10 +186,7 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
-	waiting, err := w.tasks.DeleteWaiting(ctx, func(e tasks.Envelope) (bool, error) {
-		openID, err := w.recipient(ctx, e)
-		return openID != "" && due.Cover(e.App, openID, e.EnqueuedAt), err
-	})
+	waiting, err := w.tasks.DeleteWaiting(ctx, func(t tasks.Task) (bool, error) { return w.erases(ctx, due, t) })
 	if err != nil {
 		return err
 	}
@@ -202,10 +201,23 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 	return nil
 }
 
-// recipient is who a notification is for, "" as long as nobody knows.
-func (w *Worker) recipient(ctx context.Context, e tasks.Envelope) (string, error) {
-	if e.To.Code == "" {
-		return e.To.OpenID, nil
+// erases reports whether a notification that waits goes with its recipients. Of several,
+// the others still get it, and the worker that sends it leaves the erased ones out; but
+// one that was archived goes, as its dead letter does, with the first.
+func (w *Worker) erases(ctx context.Context, due ledger.Erasures, t tasks.Task) (bool, error) {
+	e := t.Envelope
+	openIDs, err := w.recipients(ctx, e)
+	if t.State == asynq.TaskStateArchived {
+		return due.CoverAny(e.App, openIDs, e.EnqueuedAt), err
 	}
-	return w.cfg.Ledger.Recipient(ctx, e.App, e.ID)
+	return due.CoverAll(e.App, openIDs, e.EnqueuedAt), err
+}
+
+// recipients are whom a notification is for, none as long as nobody knows.
+func (w *Worker) recipients(ctx context.Context, e tasks.Envelope) ([]string, error) {
+	if e.To.Code == "" {
+		return e.To.All(), nil
+	}
+	openID, err := w.cfg.Ledger.Recipient(ctx, e.App, e.ID)
+	return tasks.Recipient{OpenID: openID}.All(), err
 }

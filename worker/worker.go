@@ -197,6 +197,8 @@ func (w *Worker) delivery(life context.Context, app App, limiter *limit.Limiter)
 		callers: map[tasks.Kind]caller{
 			tasks.KindSubscribe: sendSubscribe(app.WeChat),
 			tasks.KindTemplate:  sendTemplate(app.WeChat),
+			tasks.KindDevice:    sendDevice(app.WeChat),
+			tasks.KindCard:      sendCard(app.WeChat),
 		},
 		exchange:    exchangeCode(app.WeChat, app.Credential),
 		consent:     w.consent(app),

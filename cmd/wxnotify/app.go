@@ -110,8 +110,8 @@ func resumeCommand(k ledger.PauseKey) string {
 
 type appPauseCmd struct {
 	App      string  `arg:"" help:"AppID." name:"appid"`
-	Template *string `help:"Hold this template's messages back, no others." xor:"scope" placeholder:"ID"`
-	Kind     *string `help:"Hold this kind of message back, no others: subscribe or template." xor:"scope"`
+	Template *string `help:"Hold this template's messages back, no others; of service cards a type, such as card-2010." xor:"scope" placeholder:"ID"`
+	Kind     *string `help:"Hold this kind of message back, no others: subscribe, template, device or card." xor:"scope"`
 	For      string  `help:"For how long, such as 90s, 2h or 3d; at most 30d." default:"2h" placeholder:"DURATION"`
 }
 

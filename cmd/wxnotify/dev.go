@@ -104,7 +104,7 @@ func (d *dev) wireSandbox() (boot.Part, error) {
 	if len(d.config.Apps) > 0 {
 		return boot.Part{}, nil
 	}
-	play := sandboxCmd{Seed: 1, TokenLifetime: 2 * time.Hour, AnyFormID: true, AnyCode: true}
+	play := sandboxCmd{Seed: 1, TokenLifetime: 2 * time.Hour, AnyFormID: true, AnyCode: true, AnyCardCode: true}
 	server, err := sandbox.New(sandbox.Config{Apps: play.apps(d.config), Seed: play.Seed})
 	if err != nil {
 		return boot.Part{}, err

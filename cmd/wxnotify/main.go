@@ -30,6 +30,7 @@ type cli struct {
 	Stats       statsCmd       `cmd:"" help:"Count what became of notifications, by day, kind and template."`
 	Dead        deadCmd        `cmd:"" help:"List, show, replay or drop dead letters: what only a person can help."`
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
+	Card        cardCmd        `cmd:"" help:"Show how a service card stands at WeChat."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`
 	Token       tokenCmd       `cmd:"" help:"Show or renew the access_token of an app; never prints it."`
 	App         appCmd         `cmd:"" help:"Show, pause or resume what an app sends."`

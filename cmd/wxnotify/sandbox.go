@@ -26,6 +26,7 @@ type sandboxCmd struct {
 	ConsentNeeded bool          `help:"Refuse (43101) what a user has not accepted; see /_sandbox/users:answer. Default: everybody has accepted."`
 	AnyFormID     bool          `help:"Take any form_id for a fresh one." name:"any-form-id"`
 	AnyCode       bool          `help:"Take any login code for a fresh one."`
+	AnyCardCode   bool          `help:"Take any notify_code of a service card for a fresh one."`
 	PushTo        string        `help:"Address of a gateway that events are pushed to, such as http://127.0.0.1:8080; for apps with a CALLBACK_TOKEN. With a CALLBACK_AES_KEY they are sealed." placeholder:"URL"`
 	PushFormat    string        `help:"Format of what is pushed: json or xml." enum:"json,xml" default:"json"`
 }
@@ -60,7 +61,7 @@ func (s *sandboxCmd) apps(c *config.Config) []sandbox.App {
 	app := sandbox.App{
 		AppID: sandboxAppID, Secret: sandboxSecret, AllowAnyTemplate: true, AllowAnyOpenID: true,
 		TokenLifetime: sandbox.Duration(s.TokenLifetime), IDKey: s.IDKey,
-		ConsentNeeded: s.ConsentNeeded, AnyFormID: s.AnyFormID, AnyCode: s.AnyCode,
+		ConsentNeeded: s.ConsentNeeded, AnyFormID: s.AnyFormID, AnyCode: s.AnyCode, AnyCardCode: s.AnyCardCode,
 	}
 	if len(c.Apps) == 0 {
 		return []sandbox.App{app}

@@ -16,26 +16,51 @@ type sendCmd struct {
 	App       string            `help:"AppID; may be left out if WXNOTIFY_APPS has one." placeholder:"APPID"`
 	To        string            `help:"The user's openid in the app." required:"" xor:"recipient" placeholder:"OPENID"`
 	Code      string            `help:"A login code from wx.login in place of the openid; good for five minutes, once." required:"" xor:"recipient" placeholder:"CODE"`
-	Kind      string            `help:"subscribe, or template: the message with a form id, which only private gateways still send." default:"subscribe"`
-	Template  string            `help:"Template id, as the WeChat console shows it." required:"" placeholder:"ID"`
+	OpenIDs   []string          `help:"With kind device: several users in place of one, up to 20; repeat for each." name:"openid" required:"" xor:"recipient" placeholder:"OPENID"`
+	Kind      string            `help:"subscribe, device, card, or template: the message with a form id, which only private gateways still send." default:"subscribe"`
+	Template  string            `help:"Template id, as the WeChat console shows it; required but with kind card." placeholder:"ID"`
 	Data      map[string]string `help:"A value of the template, such as thing1=Coffee; repeat for each." placeholder:"KEY=VALUE" mapsep:"none"`
 	FormID    string            `help:"With kind template: the form id or prepay_id to send with; the stored one that expires first if left out." name:"form-id" placeholder:"ID"`
 	Emphasis  string            `help:"With kind template: the value shown large, such as keyword1.DATA." placeholder:"KEY.DATA"`
 	ID        string            `help:"Idempotency key; made if left out." name:"id"`
-	Page      *string           `help:"Page the card opens; empty for none. Default pages/index/index, or index with kind template."`
-	State     string            `help:"formal, trial or developer." default:"formal"`
-	Lang      string            `help:"zh_CN, en_US, zh_HK or zh_TW." default:"zh_CN"`
+	Page      *string           `help:"Page the message opens; empty for none. Default pages/index/index, or index with kind template."`
+	State     string            `help:"formal, trial or developer. Default formal."`
+	Lang      string            `help:"zh_CN, en_US, zh_HK or zh_TW. Default zh_CN."`
 	Priority  string            `help:"critical, default or bulk." default:"default"`
 	OnUnknown string            `help:"resend or drop: what to do when nobody knows whether WeChat accepted it." default:"resend"`
 	SendAt    time.Time         `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
 	NotAfter  time.Time         `help:"Time after which sending is pointless, RFC 3339." placeholder:"TIME"`
 	JSON      bool              `help:"Print JSON." name:"json"`
+
+	sendDevice `embed:""`
+	sendCard   `embed:""`
+}
+
+// sendDevice is what kind device has.
+type sendDevice struct {
+	SN      string `help:"With kind device: the device's serial number." name:"sn"`
+	ModelID string `help:"With kind device: the id of its model in the WeChat console." name:"model-id" placeholder:"ID"`
+}
+
+// sendCard is what kind card has.
+type sendCard struct {
+	NotifyType string `help:"With kind card: the sort of card, a number of WeChat's list or a name such as train." placeholder:"TYPE"`
+	NotifyCode string `help:"With kind card: the order number of the payment, or the code of the button." placeholder:"CODE"`
+	Content    string `help:"With kind card: a JSON object with cur_status and the fields of the type." placeholder:"JSON"`
+	Check      string `help:"With kind card, when it activates a payment's: a JSON object with pay_amount, pay_time, pay_channel." placeholder:"JSON"`
+	Ext        string `help:"With kind card: a JSON object with further details, in place of --content." placeholder:"JSON"`
 }
 
 // Run enqueues one notification.
 func (s *sendCmd) Run(p *program) error {
+	notifyType, known := tasks.ParseNotifyType(s.NotifyType)
+	if s.NotifyType != "" && !known {
+		return usage("notify_type", "must be a number of WeChat's list, or a name such as "+tasks.CardTrain.String())
+	}
 	return withProducer(p, s.App, func(client *producer.Client, app string) error {
-		receipt, err := client.Send(p.ctx, s.notification(app))
+		n := s.notification(app)
+		n.NotifyType = notifyType
+		receipt, err := client.Send(p.ctx, n)
 		if err != nil {
 			return err
 		}
@@ -45,8 +70,10 @@ func (s *sendCmd) Run(p *program) error {
 
 func (s *sendCmd) notification(app string) producer.Notification {
 	return producer.Notification{
-		App: app, Kind: tasks.Kind(s.Kind), ID: s.ID, To: producer.Recipient{OpenID: s.To, Code: s.Code},
+		App: app, Kind: tasks.Kind(s.Kind), ID: s.ID, To: producer.Recipient{OpenID: s.To, Code: s.Code, OpenIDs: s.OpenIDs},
 		TemplateID: s.Template, Page: s.Page, Data: s.Data, FormID: s.FormID, EmphasisKeyword: s.Emphasis,
+		SN: s.SN, ModelID: s.ModelID, NotifyCode: s.NotifyCode,
+		Content: json.RawMessage(s.Content), Check: json.RawMessage(s.Check), Ext: json.RawMessage(s.Ext),
 		MiniprogramState: s.State, Lang: s.Lang, SendAt: s.SendAt, NotAfter: s.NotAfter,
 		Priority: tasks.Priority(s.Priority), OnUnknown: tasks.OnUnknown(s.OnUnknown),
 	}

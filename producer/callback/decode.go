@@ -34,6 +34,17 @@ type message struct {
 	Popup        wrapper `json:"SubscribeMsgPopupEvent" xml:"SubscribeMsgPopupEvent"`
 	Change       wrapper `json:"SubscribeMsgChangeEvent" xml:"SubscribeMsgChangeEvent"`
 	Sent         wrapper `json:"SubscribeMsgSentEvent" xml:"SubscribeMsgSentEvent"`
+	card
+}
+
+// card is what a push about a service card says, beside the rest.
+type card struct {
+	OpenID     text `json:"openid" xml:"openid"`
+	NotifyCode text `json:"notify_code" xml:"notify_code"`
+	NotifyType text `json:"notify_type" xml:"notify_type"`
+	CardStatus text `json:"card_status" xml:"card_status"`
+	FailRet    text `json:"fail_ret" xml:"fail_ret"`
+	FailMsg    text `json:"fail_msg" xml:"fail_msg"`
 }
 
 // wrapper is where XML has the items.

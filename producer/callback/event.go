@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"slices"
@@ -43,6 +44,9 @@ func readPush(app string, body []byte) (reading, error) {
 }
 
 func (m *message) readEvent(app string, name tasks.EventName) reading {
+	if name == tasks.EventCard {
+		return m.readCard(app)
+	}
 	at, timed := parseTime(string(m.CreateTime))
 	listed := m.list(name)
 	r := reading{label: string(name), result: EventMalformed, event: tasks.Event{
@@ -52,6 +56,34 @@ func (m *message) readEvent(app string, name tasks.EventName) reading {
 		r.result, r.leftOut = EventQueued, len(listed)-len(r.event.Items)
 	}
 	return r
+}
+
+// readCard reads what became of a service card, which has no list.
+func (m *message) readCard(app string) reading {
+	at, timed := parseTime(string(m.CreateTime))
+	it, read := m.card.receipt()
+	openID := cmp.Or(string(m.card.OpenID), string(m.FromUserName))
+	if !timed || !read || !tasks.ValidOpenID(openID) {
+		return reading{label: string(tasks.EventCard), result: EventMalformed}
+	}
+	return reading{label: string(tasks.EventCard), result: EventQueued, event: tasks.Event{
+		App: app, OpenID: openID, Name: tasks.EventCard, At: at, Items: []tasks.EventItem{it},
+	}}
+}
+
+// receipt reads the card, the state it was set to, and why that failed. WeChat's guide is
+// not consistent about the values of fail_ret: any whole number will do.
+func (c card) receipt() (tasks.EventItem, bool) {
+	code, errCode := strconv.ParseInt(string(c.FailRet), 10, 32)
+	notifyType, errType := strconv.ParseInt(string(c.NotifyType), 10, 32)
+	state, errState := strconv.ParseInt(string(c.CardStatus), 10, 64)
+	if errCode != nil || errType != nil || errState != nil || !tasks.ValidNotifyCode(string(c.NotifyCode)) {
+		return tasks.EventItem{}, false
+	}
+	return tasks.EventItem{
+		NotifyType: tasks.NotifyType(notifyType), NotifyCode: string(c.NotifyCode), CardState: state,
+		ErrorCode: int(code), ErrorStatus: cut(string(c.FailMsg)),
+	}, true
 }
 
 // list returns the items, from where the format has them.

@@ -19,6 +19,7 @@ func TestReadEvents(t *testing.T) {
 	receipt := func(msgID string, code int, status string) []tasks.EventItem {
 		return []tasks.EventItem{{TemplateID: template, MsgID: msgID, ErrorCode: code, ErrorStatus: status}}
 	}
+	card := []tasks.EventItem{{NotifyType: tasks.CardShipped, NotifyCode: "p1.x", CardState: 1, ErrorCode: -1004, ErrorStatus: "user refuse"}}
 	xmlEvent := func(name, wrapper, list string) string {
 		return "<xml>\n<FromUserName><![CDATA[" + openid + "]]></FromUserName>\n<CreateTime>1714112440</CreateTime>\n" +
 			"<MsgType><![CDATA[event]]></MsgType>\n<Event><![CDATA[" + name + "]]></Event>\n<" + wrapper + ">\n" + list + "\n</" + wrapper + ">\n</xml>\n"
@@ -53,6 +54,13 @@ func TestReadEvents(t *testing.T) {
 			tasks.EventSent, 0, receipt("1700827132819554304", 0, "a < b A")},
 		{"sent without a template", head + `"subscribe_msg_sent_event","List":{"TemplateId":"?","MsgID":"7","ErrorCode":"0"}}`,
 			tasks.EventSent, 0, []tasks.EventItem{{MsgID: "7"}}},
+		{"card", head + `"notify_service_msg_send_result","openid":"` + openid + `","notify_code":"p1.x","notify_type":2001,"card_status":1,"fail_ret":-1004,"fail_msg":"user refuse"}`,
+			tasks.EventCard, 0, card},
+		{"card, XML", "<xml><FromUserName>gh_1</FromUserName><openid>" + openid + "</openid><CreateTime>1714112440</CreateTime><MsgType>event</MsgType>" +
+			"<Event>notify_service_msg_send_result</Event><notify_code><![CDATA[p1.x]]></notify_code><notify_type>2001</notify_type>" +
+			"<card_status>1</card_status><fail_ret>-1004</fail_ret><fail_msg><![CDATA[user refuse]]></fail_msg></xml>", tasks.EventCard, 0, card},
+		{"card, texts and no openid of its own", head + `"notify_service_msg_send_result","notify_code":"p1.x","notify_type":"2001","card_status":"1","fail_ret":"-1004","fail_msg":"user refuse"}`,
+			tasks.EventCard, 0, card},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,21 +80,35 @@ func TestReadEvents(t *testing.T) {
 
 func TestReadWhatNobodyActsOn(t *testing.T) {
 	t.Parallel()
-	const card = `"notify_service_msg_send_result","openid":"` + openid + `","notify_code":"p1.x","fail_ret":-1004}`
 	for body, label := range map[string]string{
-		head + card:        eventCard,
-		`{"Event":` + card: eventCard,
-		head + `"debug_demo","debug_str":"hello world"}`:                                           otherEvent,
-		head + `"debug_demo","List":"a list of another kind"}`:                                     otherEvent,
-		`{"FromUserName":"` + openid + `","MsgType":"text","Content":"hello","MsgId":1}`:           otherEvent,
-		`{"FromUserName":"` + openid + `","MsgType":"text","Event":"subscribe_msg_popup_event"}`:   otherEvent,
-		`<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[</xml>]]></Content></xml>`:      otherEvent,
-		`<xml><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[user_enter]]></Event></xml>`:     otherEvent,
-		`<xml><MsgType>event</MsgType><Event>notify_service_msg_send_result</Event><n>7</n></xml>`: eventCard,
+		head + `"debug_demo","debug_str":"hello world"}`:                                         otherEvent,
+		head + `"debug_demo","List":"a list of another kind"}`:                                   otherEvent,
+		`{"FromUserName":"` + openid + `","MsgType":"text","Content":"hello","MsgId":1}`:         otherEvent,
+		`{"FromUserName":"` + openid + `","MsgType":"text","Event":"subscribe_msg_popup_event"}`: otherEvent,
+		`<xml><MsgType><![CDATA[text]]></MsgType><Content><![CDATA[</xml>]]></Content></xml>`:    otherEvent,
+		`<xml><MsgType><![CDATA[event]]></MsgType><Event><![CDATA[user_enter]]></Event></xml>`:   otherEvent,
 		`{}`: otherEvent,
 	} {
 		got, err := readPush(plainApp, []byte(body))
 		if want := (reading{label: label, result: EventIgnored}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("read %+v, %v of %s, want %+v", got, err, body, want)
+		}
+	}
+}
+
+func TestReadCardsThatNameNone(t *testing.T) {
+	t.Parallel()
+	const name = `"notify_service_msg_send_result"`
+	for _, body := range []string{
+		head + name + `}`,
+		head + name + `,"notify_code":"p1.x","fail_ret":-1004,"notify_type":2001}`,
+		head + name + `,"notify_code":"p1.x","fail_ret":"x","notify_type":2001,"card_status":1}`,
+		head + name + `,"notify_code":"p 1","fail_ret":-1004,"notify_type":2001,"card_status":1}`,
+		head + name + `,"openid":"?","notify_code":"p1.x","fail_ret":-1004,"notify_type":2001,"card_status":1}`,
+		`<xml><MsgType>event</MsgType><Event>notify_service_msg_send_result</Event><n>7</n></xml>`,
+	} {
+		got, err := readPush(plainApp, []byte(body))
+		if want := (reading{label: string(tasks.EventCard), result: EventMalformed}); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("read %+v, %v of %s, want %+v", got, err, body, want)
 		}
 	}
@@ -156,6 +178,9 @@ func checkUsable(t *testing.T, e tasks.Event) {
 	for _, it := range e.Items {
 		choice := (it.Status == "accept" || it.Status == "reject") && tasks.ValidTemplateID(it.TemplateID) && it.MsgID == ""
 		receipt := isMsgID(it.MsgID) && it.Status == "" && len(it.ErrorStatus) <= maxStatus && utf8.ValidString(it.ErrorStatus)
+		if e.Name == tasks.EventCard && tasks.ValidNotifyCode(it.NotifyCode) && len(it.ErrorStatus) <= maxStatus {
+			continue
+		}
 		if e.Name == tasks.EventSent && !receipt || e.Name != tasks.EventSent && !choice {
 			t.Errorf("queued item %+v of %s", it, e.Name)
 		}

@@ -33,17 +33,12 @@ func EventResults() []string {
 	return []string{EventQueued, EventIgnored, EventMalformed, EventFailed}
 }
 
-const (
-	// eventCard: a service card could not be sent, "notify_service_msg_send_result"
-	// in the service card guide.
-	eventCard = "notify_service_msg_send_result"
-	// otherEvent stands for the events we do not know and for users' messages.
-	otherEvent = "other"
-)
+// otherEvent stands for the events we do not know and for users' messages.
+const otherEvent = "other"
 
 // EventNames lists the event names that Config.ObserveEvent is called with.
 func EventNames() []string {
-	names := []string{eventCard, otherEvent}
+	names := []string{otherEvent}
 	for _, name := range tasks.EventNames() {
 		names = append(names, string(name))
 	}
@@ -52,7 +47,7 @@ func EventNames() []string {
 
 // label is the name under which an event is counted and logged.
 func label(event string) string {
-	if event == eventCard || slices.Contains(tasks.EventNames(), tasks.EventName(event)) {
+	if slices.Contains(tasks.EventNames(), tasks.EventName(event)) {
 		return event
 	}
 	return otherEvent

@@ -34,12 +34,20 @@ var notificationFields = map[string]setter[tasks.Notification]{
 	"on_unknown":        word(func(n *tasks.Notification) *tasks.OnUnknown { return &n.OnUnknown }),
 	"form_id":           word(func(n *tasks.Notification) *string { return &n.FormID }),
 	"emphasis_keyword":  word(func(n *tasks.Notification) *string { return &n.EmphasisKeyword }),
+	"sn":                word(func(n *tasks.Notification) *string { return &n.SN }),
+	"model_id":          word(func(n *tasks.Notification) *string { return &n.ModelID }),
+	"notify_type":       setNotifyType,
+	"notify_code":       word(func(n *tasks.Notification) *string { return &n.NotifyCode }),
+	"content":           cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Content }),
+	"check":             cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Check }),
+	"ext":               cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Ext }),
 }
 
 // recipientFields are the fields of to.
 var recipientFields = map[string]setter[tasks.Notification]{
-	"openid": word(func(n *tasks.Notification) *string { return &n.To.OpenID }),
-	"code":   word(func(n *tasks.Notification) *string { return &n.To.Code }),
+	"openid":  word(func(n *tasks.Notification) *string { return &n.To.OpenID }),
+	"code":    word(func(n *tasks.Notification) *string { return &n.To.Code }),
+	"openids": setOpenIDs,
 }
 
 // maxFieldErrors bounds the answer to a body that is wrong everywhere.
@@ -99,8 +107,8 @@ func (d *draft[T]) judge(err error) {
 		return
 	}
 	for _, f := range refused.Fields {
-		// A code that could not be read stands for the openid that is missing.
-		told := d.concerns(f.Field) || f.Field == "to.openid" && d.concerns("to.code")
+		// What could not be read of to stands for the openid that is missing.
+		told := d.concerns(f.Field) || strings.HasPrefix(f.Field, "to.openid") && (d.concerns("to.code") || d.concerns("to.openid") || d.concerns("to.openids"))
 		if !told {
 			d.add(f.Field, f.Detail)
 		}
@@ -210,7 +218,7 @@ func setPage(d *draft[tasks.Notification], field string, raw json.RawMessage) {
 
 func setRecipient(d *draft[tasks.Notification], field string, raw json.RawMessage) {
 	if raw[0] != '{' {
-		d.add(field, `must be an object, {"openid": string} or {"code": string}, not `+typeOf(raw))
+		d.add(field, `must be an object, {"openid": string}, {"code": string} or {"openids": [string]}, not `+typeOf(raw))
 		return
 	}
 	d.object(field, raw, recipientFields)

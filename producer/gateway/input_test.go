@@ -66,7 +66,28 @@ func TestBadInput(t *testing.T) {
 		"to string":           {notification("to", openid), 422, []string{"to"}},
 		"to empty":            {notification("to", map[string]any{}), 422, []string{"to.openid"}},
 		"to more":             {notification("to", map[string]any{"openid": openid, "code": content}), 422, []string{"to"}},
-		"to unknown":          {notification("to", map[string]any{"openid": openid, "openids": []string{content}}), 422, []string{"to.openids"}},
+		"to unknown":          {notification("to", map[string]any{"openid": openid, "openidz": []string{content}}), 422, []string{"to.openidz"}},
+		"to several":          {notification("to", map[string]any{"openid": openid, "openids": []string{content}}), 422, []string{"to.openids"}},
+		"openids string":      {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openids": openid}), 422, []string{"to.openids"}},
+		"openids number":      {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openids": []any{openid, 1}}), 422, []string{"to.openids"}},
+		"openids empty":       {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openids": []any{}}), 422, []string{"to.openids"}},
+		"openids malformed":   {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openids": []any{"CANARY !"}}), 422, []string{"to.openids"}},
+		"openids twice":       {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openids": []any{openid, openid}}), 422, []string{"to.openids"}},
+		"openids and openid":  {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"openid": openid, "openids": []any{openid}}), 422, []string{"to"}},
+		"device and code":     {notification("kind", "device", "sn", "s", "model_id", "m", "to", map[string]any{"code": content}), 422, []string{"to.code"}},
+		"device without":      {notification("kind", "device"), 422, []string{"sn", "model_id"}},
+		"sn malformed":        {notification("kind", "device", "sn", "CANARY !", "model_id", "m"), 422, []string{"sn"}},
+		"device's elsewhere":  {notification("sn", "CANARY"), 422, []string{"sn"}},
+		"card's elsewhere":    {notification("content", map[string]any{"cur_status": 1}, "notify_code", "CANARY"), 422, []string{"content", "notify_code"}},
+		"template's in card":  {cardBody("template_id", "CANARY", "data", map[string]any{"thing1": content}), 422, []string{"template_id", "data"}},
+		"notify_type float":   {cardBody("notify_type", 2010.5), 422, []string{"notify_type"}},
+		"notify_type name":    {cardBody("notify_type", "CANARY"), 422, []string{"notify_type"}},
+		"notify_type far":     {cardBody("notify_type", 1), 422, []string{"notify_type"}},
+		"content string":      {cardBody("content", `{"cur_status":1}`), 422, []string{"content"}},
+		"content no state":    {cardBody("content", map[string]any{"CANARY": 1}), 422, []string{"content.cur_status"}},
+		"content twice":       {strings.Replace(cardBody(), `"cur_status":1`, `"cur_status":1,"cur_status":2`, 1), 422, []string{"content.cur_status"}},
+		"check no time":       {cardBody("check", map[string]any{"pay_amount": 1}), 422, []string{"check.pay_time"}},
+		"content and ext":     {cardBody("ext", map[string]any{"a": content}), 422, []string{"ext"}},
 		"code empty":          {notification("to", map[string]any{"code": ""}), 422, []string{"to.code"}},
 		"code number":         {notification("to", map[string]any{"code": 1}), 422, []string{"to.code"}},
 		"code malformed":      {notification("to", map[string]any{"code": "CANARY CANARY"}), 422, []string{"to.code"}},
@@ -138,6 +159,15 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// cardBody is a service card with fields replaced.
+func cardBody(change ...any) string {
+	base := []any{
+		"kind", "card", "template_id", nil, "data", nil, "notify_type", 2010, "notify_code", "4200",
+		"content", map[string]any{"cur_status": 1, "a": map[string]any{"b": []string{content}}},
+	}
+	return notification(append(base, change...)...)
+}
+
 func TestSuggestions(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
@@ -181,11 +211,20 @@ func TestAccepted(t *testing.T) {
 			return n.Priority == tasks.Bulk && n.OnUnknown == tasks.Drop && n.Lang == "en_US" && n.MiniprogramState == "trial"
 		}},
 		"code": {notification("to", map[string]any{"code": "071CANARY=code", "openid": nil}), func(n tasks.Notification) bool {
-			return n.To == tasks.Recipient{Code: "071CANARY=code"}
+			return n.To.Code == "071CANARY=code" && n.To.OpenID == ""
 		}},
 		"template": {notification("kind", "template", "form_id", content, "emphasis_keyword", "keyword1.DATA", "data", nil), func(n tasks.Notification) bool {
 			return n.Kind == tasks.KindTemplate && n.FormID == content && n.EmphasisKeyword == "keyword1.DATA" && n.Data == nil
 		}},
+		"device": {notification("kind", "device", "sn", "SN_1", "model_id", "m", "to", map[string]any{"openids": []string{openid, "o2"}}), func(n tasks.Notification) bool {
+			return n.Kind == tasks.KindDevice && n.SN == "SN_1" && n.ModelID == "m" && slices.Equal(n.To.OpenIDs, []string{openid, "o2"})
+		}},
+		"card": {cardBody("check", map[string]any{"pay_amount": 1, "pay_time": 2}), func(n tasks.Notification) bool {
+			return n.Kind == tasks.KindCard && n.NotifyType == tasks.CardTrain && n.NotifyCode == "4200" &&
+				string(n.Content) == `{"a":{"b":["`+content+`"]},"cur_status":1}` && string(n.Check) == `{"pay_amount":1,"pay_time":2}` && n.Ext == nil
+		}},
+		"card by name": {cardBody("notify_type", "taxi"), func(n tasks.Notification) bool { return n.NotifyType == tasks.CardTaxi }},
+		"details":      {cardBody("content", nil, "ext", map[string]any{"a": 1}), func(n tasks.Notification) bool { return string(n.Ext) == `{"a":1}` && n.Content == nil }},
 		"nothing is lost": {notification("id", "n", "not_after", "2100-01-01T00:00:00Z"), func(n tasks.Notification) bool {
 			return n.ID == "n" && n.NotAfter.Year() == 2100 && n.TemplateID == "template-1"
 		}},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -148,6 +149,8 @@ func TestDocumentAndLimitsAgree(t *testing.T) {
 		"id": strings.Repeat("x", 129), "app": strings.Repeat("x", 65), "template_id": strings.Repeat("x", 129),
 		"page": strings.Repeat("x", 1025), "lang": "de", "miniprogram_state": "new", "on_unknown": "ask",
 		"data": object{"thing1": strings.Repeat("x", 1025)}, "to": object{"openid": "!"},
+		"sn": strings.Repeat("x", 129), "model_id": strings.Repeat("x", 65), "notify_code": strings.Repeat("x", 513), "notify_type": "bus",
+		"content": object{"a": 1.0}, "check": object{"pay_time": 1.0}, "ext": "{}",
 	} {
 		b := setup(t, func(c *Config) { c.Apps = nil })
 		body := notification("app", app, name, wrong)
@@ -159,6 +162,18 @@ func TestDocumentAndLimitsAgree(t *testing.T) {
 		if conforms(described(t), at(schemas, "Notification"), value) == nil {
 			t.Errorf("%s: refused by the gateway, fine by the document", name)
 		}
+	}
+}
+
+func TestDocumentNamesTheCards(t *testing.T) {
+	t.Parallel()
+	options, _ := at(described(t), "components", "schemas", "NotifyType", "oneOf").([]any)
+	var want []any
+	for _, notifyType := range tasks.NotifyTypes() {
+		want = append(want, notifyType.String())
+	}
+	if got := at(options[len(options)-1], "enum"); !reflect.DeepEqual(got, want) {
+		t.Errorf("document has %v, want %v", got, want)
 	}
 }
 
@@ -185,7 +200,7 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	if requests != 12 || responses < 60 {
+	if requests != 16 || responses < 60 {
 		t.Errorf("%d examples of requests, %d of responses", requests, responses)
 	}
 }

@@ -58,6 +58,11 @@ const (
 	APICodeToSession = "code_to_session" // GET /sns/jscode2session
 	APIGetTemplates  = "get_templates"   // GET /wxaapi/newtmpl/gettemplate
 	APIGetQuota      = "get_quota"       // POST /cgi-bin/openapi/quota/get
+
+	APIDeviceSend       = "device_send"         // POST /cgi-bin/message/device/subscribe/send
+	APISetUserNotify    = "set_user_notify"     // POST /wxa/set_user_notify
+	APISetUserNotifyExt = "set_user_notify_ext" // POST /wxa/set_user_notifyext
+	APIGetUserNotify    = "get_user_notify"     // POST /wxa/get_user_notify
 )
 
 // APIs lists the short names of all calls.
@@ -65,6 +70,7 @@ func APIs() []string {
 	return []string{
 		APIToken, APIStableToken, APISubscribeSend,
 		APITemplateSend, APICodeToSession, APIGetTemplates, APIGetQuota,
+		APIDeviceSend, APISetUserNotify, APISetUserNotifyExt, APIGetUserNotify,
 	}
 }
 

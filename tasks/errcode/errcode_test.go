@@ -17,12 +17,12 @@ var golden = map[errcode.Class][]int{
 	errcode.Transient: {-1, 20001, 43108, 43117, 85431, 85437, 85449, 200001},
 	errcode.Throttled: {45011},
 	errcode.Exhausted: {45009, 48006},
-	errcode.Refused:   {40226, 40241, 43101, 85448},
+	errcode.Refused:   {40226, 40241, 43101, 85436, 85438, 85448},
 	errcode.Invalid: {
 		404, 20002, 40003, 40029, 40032, 40033, 40037, 40163, 40400,
 		41001, 41028, 41029, 41030, 43116, 44002, 45168, 47001, 47003, 50002,
 		76001, 76002, 76003, 76004, 76021, 76022,
-		85433, 85434, 85435, 85436, 85438, 85439, 85440, 85441, 85442, 85443,
+		85433, 85434, 85435, 85439, 85440, 85441, 85442, 85443,
 		85444, 85445, 85446, 85447, 85470, 85471,
 		200002, 200013, 200014, 200016, 200017, 200018, 200019, 200020, 200021, 200022,
 		9800001, 9800002, 9800003, 9800006,
@@ -95,7 +95,8 @@ func TestLookupForTokenCalls(t *testing.T) {
 
 func TestAPIs(t *testing.T) {
 	t.Parallel()
-	want := []string{"token", "stable_token", "subscribe_send", "template_send", "code_to_session", "get_templates", "get_quota"}
+	want := []string{"token", "stable_token", "subscribe_send", "template_send", "code_to_session", "get_templates", "get_quota",
+		"device_send", "set_user_notify", "set_user_notify_ext", "get_user_notify"}
 	if got := errcode.APIs(); !slices.Equal(got, want) {
 		t.Errorf("APIs() = %v, want %v", got, want)
 	}
@@ -149,7 +150,7 @@ func TestReasons(t *testing.T) {
 	want := []errcode.Reason{
 		"horizon", "unlisted", "unanswered", "worker_died", "not_after", "canceled",
 		"presumed_accepted", "unconnected", "id_conflict", "no_credit", "panic", "no_token",
-		"login_code", "undelivered", "no_form_id", "retired", "forgotten", "paused", "archived",
+		"login_code", "undelivered", "no_form_id", "retired", "forgotten", "paused", "archived", "card_window",
 	}
 	var got []errcode.Reason
 	for _, e := range errcode.Reasons() {

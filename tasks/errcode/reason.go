@@ -27,6 +27,7 @@ const (
 	ReasonForgotten        Reason = "forgotten"
 	ReasonPaused           Reason = "paused"
 	ReasonArchived         Reason = "archived"
+	ReasonCardWindow       Reason = "card_window"
 )
 
 // ReasonEntry explains a reason, in the manner of Entry.
@@ -99,6 +100,10 @@ func Reasons() []ReasonEntry {
 		{ReasonArchived,
 			"The queue put the message aside without an outcome: a person archived it, or its worker died too often.", "队列在消息尚无结果时将其归档：有人手动归档，或其 worker 多次异常退出。",
 			"See whether workers crash, then run wxnotify dead replay or wxnotify dead drop.", "请检查 worker 是否反复崩溃，再运行 wxnotify dead replay 或 wxnotify dead drop。"},
+		{ReasonCardWindow,
+			"The time in which WeChat takes this service card was over before it could be sent.", "微信允许激活或更新该服务卡片的时间已过，消息没有发出。",
+			"Send sooner: activate within 24 hours of a payment or 5 minutes of a button, update within 30 days or 24 hours after it.",
+			"请更早发送：支付后 24 小时内、按钮获取后 5 分钟内激活；激活后 30 天（支付）或 24 小时（按钮）内更新。"},
 	}
 }
 

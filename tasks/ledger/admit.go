@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -33,6 +34,10 @@ type Admission struct {
 	// GraceFrom is when the notification could first be sent: for a short time
 	// after it what it needs may still be on its way.
 	GraceFrom time.Time
+	// LateReason is why it expires after NotAfter. Default errcode.ReasonNotAfter.
+	LateReason errcode.Reason
+	// Forgotten says that every recipient was erased since it was made; see Ledger.Forgotten.
+	Forgotten bool
 	// Harmless says that the call sends nothing: an attempt that died leaves no doubt.
 	Harmless bool
 }
@@ -110,7 +115,8 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 		a.Attempt, a.Lease.Milliseconds(), kindLetter[a.Kind], unixMilli(a.CreatedAt),
 		unixMilli(a.SendAt), unixMilli(a.NotAfter), flag(a.DropAfterUnknown),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(),
-		string(a.Need), a.TemplateID, int(a.Type), a.FormID, a.GraceFrom.Add(l.o.Grace).UnixMilli(), flag(a.Harmless))
+		string(a.Need), a.TemplateID, int(a.Type), a.FormID, a.GraceFrom.Add(l.o.Grace).UnixMilli(), flag(a.Harmless),
+		string(cmp.Or(a.LateReason, errcode.ReasonNotAfter)), flag(a.Forgotten))
 	if err != nil {
 		return Admitted{}, fmt.Errorf("ledger: admit: %w", err)
 	}

@@ -172,7 +172,7 @@ func (l *Ledger) BuryArchived(ctx context.Context, e tasks.Envelope) (bool, erro
 
 // claimArchived claims an archived notification's id, and says whose it is.
 func (l *Ledger) claimArchived(ctx context.Context, e tasks.Envelope) (Ref, error) {
-	ref := Ref{App: e.App, ID: e.ID, OpenID: e.To.OpenID}
+	ref := Ref{App: e.App, ID: e.ID, OpenID: e.To.Key()}
 	if e.To.Code == "" {
 		return ref, l.Claim(ctx, ref, e.Hash)
 	}

@@ -70,6 +70,14 @@
 // An erasure empties both and leaves its time. A notification made before it is
 // never sent any more; a later one is.
 //
+// # Several recipients
+//
+// A device message has one record, turn and outcome for all its recipients, under the tag
+// of their sorted list. It needs no credit. An erasure leaves its mark with each user, so a
+// worker asks Forgotten before it lets such a message in, and leaves those out; if none is
+// left, the message ends as canceled. The record itself tells nobody's openid; a dead letter,
+// which holds the task, is deleted with the first of its recipients who is erased.
+//
 // # Dead letters
 //
 // A dead record is beside a letter, which holds the task: asynq's archive forgets
@@ -91,7 +99,7 @@
 //	                                  x            when the recipient was erased, in milliseconds
 //	wxn:f:{D(app,openid)}           form ids, a sorted set of <uses>;<form id> by expiry in milliseconds
 //	wxn:m:{D(app,openid)}:<msgid>   D(app,id) of an accepted notification, or !state;errcode;detail of
-//	                                a receipt that came before it
+//	                                a receipt that came before it; of a service card under its CardReceipt
 //	wxn:d:{D(app,id)}               a dead letter: when it died, ';', a JSON object with the task
 //	wxn:dead:<app>                  an app's dead letters, a sorted set of ids by when they died
 //	wxn:pauses                      what is held back, a hash by app;scope;name: began;since;until;probe;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,6 +42,39 @@ type Erasures map[string]string
 func (e Erasures) Cover(app, openID string, made time.Time) bool {
 	note, erased := e[Tag(app, openID)]
 	return erased && !made.After(noted(note))
+}
+
+// CoverAny reports whether a notification made at that time names somebody who is to be
+// erased, CoverAll whether it names nobody else.
+func (e Erasures) CoverAny(app string, openIDs []string, made time.Time) bool {
+	return slices.ContainsFunc(openIDs, func(openID string) bool { return e.Cover(app, openID, made) })
+}
+
+// CoverAll is explained with CoverAny.
+func (e Erasures) CoverAll(app string, openIDs []string, made time.Time) bool {
+	rest := func(openID string) bool { return !e.Cover(app, openID, made) }
+	return len(openIDs) > 0 && !slices.ContainsFunc(openIDs, rest)
+}
+
+// Forgotten lists those of the openids that were erased after a notification was made.
+func (l *Ledger) Forgotten(ctx context.Context, app string, openIDs []string, made time.Time) ([]string, error) {
+	marks := make([]*redis.StringCmd, len(openIDs))
+	_, err := l.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, openID := range openIDs {
+			marks[i] = p.HGet(ctx, l.consentKey(Tag(app, openID)), "x")
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("ledger: look up erasures: %w", err)
+	}
+	var gone []string
+	for i, mark := range marks {
+		if mark.Err() == nil && !made.After(noted(mark.Val())) {
+			gone = append(gone, openIDs[i])
+		}
+	}
+	return gone, nil
 }
 
 // Oldest is the time of the first of them.
@@ -175,8 +209,7 @@ func (l *Ledger) eraseLetters(ctx context.Context, keys []string, recipients Era
 	}
 	for _, cmd := range letters {
 		d, err := parseLetter(cmd.Val())
-		note, wanted := recipients[d.recipient]
-		if err != nil || !wanted || d.CreatedAt.After(noted(note)) {
+		if err != nil || !recipients.meet(d) {
 			continue // also one that was deleted meanwhile
 		}
 		if err := l.ForgetDead(ctx, d.App, d.ID, d.DiedAt); err != nil {
@@ -184,4 +217,17 @@ func (l *Ledger) eraseLetters(ctx context.Context, keys []string, recipients Era
 		}
 	}
 	return nil
+}
+
+// meet reports whether a letter is of one of these recipients, made before the erasure. Of
+// several, one is enough: it keeps the openids of all.
+func (e Erasures) meet(d DeadLetter) bool {
+	if note, wanted := e[d.recipient]; wanted {
+		return !d.CreatedAt.After(noted(note))
+	}
+	if d.Kind != tasks.KindDevice {
+		return false
+	}
+	task, err := d.Envelope()
+	return err == nil && e.CoverAny(d.App, task.To.OpenIDs, d.CreatedAt)
 }

@@ -4,12 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strconv"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 // Ref names a notification and its recipient.
 type Ref struct {
 	App, ID string
-	// OpenID is the recipient, or CodeRecipient while only a login code is known.
+	// OpenID is the recipient, tasks.Recipient.Key of several, or CodeRecipient while only
+	// a login code is known.
 	OpenID string
 	// Exchanged says that the recipient was named by a login code.
 	Exchanged bool
@@ -32,6 +36,12 @@ func (l *Ledger) formIDsKey(tag string) string { return l.ns.Key("f:{" + tag + "
 
 func (l *Ledger) msgIDKey(tag, msgID string) string {
 	return l.ns.Key("m:{" + tag + "}:" + msgID)
+}
+
+// CardReceipt is what the receipt of a service card is joined by: WeChat gives it no msgid,
+// and names the card and the state that it was set to. It is no msgid: those are digits.
+func CardReceipt(t tasks.NotifyType, notifyCode string, state int64) string {
+	return "card-" + digest(strconv.Itoa(int(t)), notifyCode, strconv.FormatInt(state, 10))
 }
 
 // CodeRecipient stands for the recipient in a Ref as long as only a login code is

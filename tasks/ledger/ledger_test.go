@@ -427,17 +427,23 @@ func TestRetryAndHorizon(t *testing.T) {
 
 func TestUnlistedLimit(t *testing.T) {
 	each(t, func(b *bundle) {
-		r := ref("unlisted")
-		for n := 1; n <= 5; n++ {
-			a := admission(r)
-			b.admit(a, ledger.Go)
-			s := settlement(a, ledger.Retry, "")
-			s.UnlistedLimit = 5
-			want := tasks.StatusRetrying
-			if n == 5 {
-				want = "dead"
+		for _, reason := range []errcode.Reason{errcode.ReasonUnlisted, ""} {
+			r := ref("unlisted" + string(reason))
+			b.claim(r)
+			for n := 1; n <= 5; n++ {
+				a := admission(r)
+				b.admit(a, ledger.Go)
+				s := settlement(a, ledger.Retry, "")
+				s.UnlistedLimit, s.LimitReason, s.Errcode = 5, reason, 85437
+				want := tasks.StatusRetrying
+				if n == 5 {
+					want = "dead"
+				}
+				b.settle(s, want)
 			}
-			b.settle(s, want)
+			if got := b.record(r); got.Reason != reason || got.Errcode != 85437 {
+				b.t.Errorf("%+v, want reason %q", got, reason)
+			}
 		}
 	})
 }

@@ -9,8 +9,10 @@ import (
 
 // Receipt is WeChat's word about the delivery of a message it had accepted.
 type Receipt struct {
-	App, OpenID, MsgID string
-	Delivered          bool
+	App, OpenID string
+	// MsgID is the message's, or CardReceipt of a card.
+	MsgID     string
+	Delivered bool
 	// ErrorCode and ErrorStatus say why it was not delivered.
 	ErrorCode   int
 	ErrorStatus string

@@ -59,7 +59,9 @@ var letterOf = map[tasks.Outcome]string{
 	tasks.Dead:     "D",
 }
 
-var kindLetter = map[tasks.Kind]string{tasks.KindSubscribe: "s", tasks.KindTemplate: "t"}
+var kindLetter = map[tasks.Kind]string{
+	tasks.KindSubscribe: "s", tasks.KindTemplate: "t", tasks.KindDevice: "d", tasks.KindCard: "c",
+}
 
 func kindOf(letter string) tasks.Kind {
 	for k, l := range kindLetter {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -39,6 +40,8 @@ type Settlement struct {
 	// Outcome is where End leads.
 	Outcome tasks.Outcome
 	MsgID   string
+	// Receipt is what a receipt names the message by, if not by MsgID; see CardReceipt.
+	Receipt string
 	Errcode int
 	Reason  errcode.Reason
 	Detail  string
@@ -60,6 +63,8 @@ type Settlement struct {
 	Discarded bool
 	// UnlistedLimit ends the notification with its n-th failure of this sort. 0: no limit.
 	UnlistedLimit int
+	// LimitReason is why it is dead then. "": the failure's own errcode says it.
+	LimitReason errcode.Reason
 }
 
 // Settled is the record after a settlement.
@@ -92,8 +97,8 @@ func (l *Ledger) Resettle(ctx context.Context, s Settlement, attempt int) (bool,
 
 func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled Settled, changed bool, err error) {
 	keys := l.attemptKeys(s.Ref)
-	if s.MsgID != "" {
-		keys = append(keys, l.msgIDKey(Tag(s.App, s.OpenID), s.MsgID))
+	if receipt := cmp.Or(s.MsgID, s.Receipt); receipt != "" {
+		keys = append(keys, l.msgIDKey(Tag(s.App, s.OpenID), receipt))
 	}
 	args := []any{
 		s.Attempt, flag(s.Admitted), string(s.Next), letterOf[s.Outcome],
@@ -102,7 +107,7 @@ func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled S
 		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
 		s.TemplateID, s.FormID, flag(s.Revoked), flag(s.Discarded),
-		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(), again,
+		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(), string(s.LimitReason), again,
 	}
 	r, err := l.run(ctx, settleScript, keys, args...)
 	if err != nil {

@@ -26,6 +26,7 @@ type answer struct {
 	Data       json.RawMessage `json:"data"`
 	Quota      json.RawMessage `json:"quota"`
 	RateLimit  json.RawMessage `json:"rate_limit"`
+	NotifyInfo json.RawMessage `json:"notify_info"`
 }
 
 // presence is whether a JSON member was there; its value is not kept.

@@ -76,6 +76,11 @@ type Client struct {
 	codeToSessionURL *url.URL
 	templatesURL     *url.URL
 	quotaURL         *url.URL
+
+	deviceSendURL       *url.URL
+	setUserNotifyURL    *url.URL
+	setUserNotifyExtURL *url.URL
+	getUserNotifyURL    *url.URL
 }
 
 // New makes a Client. An error names the field that is wrong, without its value.
@@ -101,6 +106,11 @@ func New(cfg Config) (*Client, error) {
 		codeToSessionURL: base.JoinPath("/sns/jscode2session"),
 		templatesURL:     base.JoinPath("/wxaapi/newtmpl/gettemplate"),
 		quotaURL:         base.JoinPath("/cgi-bin/openapi/quota/get"),
+
+		deviceSendURL:       base.JoinPath(PathDeviceSend),
+		setUserNotifyURL:    base.JoinPath(PathSetUserNotify),
+		setUserNotifyExtURL: base.JoinPath("/wxa/set_user_notifyext"),
+		getUserNotifyURL:    base.JoinPath("/wxa/get_user_notify"),
 	}, nil
 }
 

@@ -294,7 +294,7 @@ func TestObserve(t *testing.T) {
 func TestConcurrentCalls(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, newServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"errcode":0,"access_token":"t","expires_in":7200,"openid":"o1","session_key":"k","data":[],"quota":{"daily_limit":1,"used":0,"remain":1}}`)
+		_, _ = io.WriteString(w, `{"errcode":0,"access_token":"t","expires_in":7200,"openid":"o1","session_key":"k","data":[],"quota":{"daily_limit":1,"used":0,"remain":1},"notify_info":{}}`)
 	}).URL)
 	var wg sync.WaitGroup
 	for range 8 {

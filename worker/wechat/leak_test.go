@@ -57,6 +57,20 @@ var calls = []struct {
 		_, err := c.Quota(ctx, testToken, PathSubscribeSend)
 		return err
 	}},
+	{errcode.APIDeviceSend, func(ctx context.Context, c *Client) error {
+		_, err := c.SendDevice(ctx, testToken, testDeviceMessage())
+		return err
+	}},
+	{errcode.APISetUserNotify, func(ctx context.Context, c *Client) error {
+		return c.SetUserNotify(ctx, testToken, testCard(), testCardContent(), nil)
+	}},
+	{errcode.APISetUserNotifyExt, func(ctx context.Context, c *Client) error {
+		return c.SetUserNotifyExt(ctx, testToken, testCard(), testCardContent())
+	}},
+	{errcode.APIGetUserNotify, func(ctx context.Context, c *Client) error {
+		_, err := c.UserNotify(ctx, testToken, testCard())
+		return err
+	}},
 }
 
 // noAnswer is how long a call waits for an answer that never comes: long enough

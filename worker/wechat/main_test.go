@@ -3,6 +3,7 @@ package wechat
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -181,6 +182,24 @@ func testTemplateMessage() TemplateMessage {
 		Data:            map[string]string{"keyword1": testContent, "keyword2": "¥5"},
 		EmphasisKeyword: "keyword1.DATA",
 	}
+}
+
+func testDeviceMessage() DeviceMessage {
+	page := testPage
+	return DeviceMessage{
+		ToOpenIDs: []string{testOpenID, "oOTHER"}, SN: testFormID, ModelID: "model-1", TemplateID: "TPL_1", Page: &page,
+		Data: map[string]string{"enum_string1": testContent},
+	}
+}
+
+func testCard() Card { return Card{OpenID: testOpenID, NotifyType: 2001, NotifyCode: testFormID} }
+
+func testCardContent() json.RawMessage {
+	text, err := json.Marshal(map[string]any{"cur_status": 2, "store": map[string]any{"names": []string{testContent}}})
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 func testCredential() Credential { return Credential{AppID: "wx0123456789abcdef", Secret: testSecret} }

@@ -15,6 +15,8 @@ import (
 const (
 	PathSubscribeSend = "/cgi-bin/message/subscribe/send"
 	PathTemplateSend  = "/cgi-bin/message/wxopen/template/send"
+	PathDeviceSend    = "/cgi-bin/message/device/subscribe/send"
+	PathSetUserNotify = "/wxa/set_user_notify"
 )
 
 // ErrQuotaNonsense is the cause of an *Error for an answer of Quota whose numbers

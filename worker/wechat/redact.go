@@ -3,6 +3,8 @@ package wechat
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,7 +25,9 @@ const (
 // it hide nothing.
 type redactor struct {
 	secrets [3]string // token, secret, openid, login code, form_id
+	people  []string  // further openids
 	content map[string]string
+	objects []json.RawMessage // content that is JSON
 	page    string
 }
 
@@ -61,10 +65,14 @@ func (r redactor) redact(s string, also []string) string {
 // another one would else leave its rest behind.
 func (r redactor) forms(also []string) []string {
 	var all []string
-	for _, secret := range append(r.secrets[:], also...) {
+	for _, secret := range slices.Concat(r.secrets[:], r.people, also) {
 		all = appendForms(all, secret)
 	}
-	for _, value := range r.content {
+	content := slices.Collect(maps.Values(r.content))
+	for _, object := range r.objects {
+		content = appendValues(append(content, string(object)), object)
+	}
+	for _, value := range content {
 		if len(value) >= minContent {
 			all = appendForms(all, value)
 		}
@@ -76,6 +84,24 @@ func (r redactor) forms(also []string) []string {
 		return cmp.Or(len(b)-len(a), strings.Compare(a, b))
 	})
 	return slices.Compact(all) // Most secrets need no escaping anywhere.
+}
+
+// appendValues appends the texts and numbers that JSON holds, whatever they are called.
+func appendValues(all []string, value json.RawMessage) []string {
+	var members map[string]json.RawMessage
+	var elements []json.RawMessage
+	var one scalar
+	switch {
+	case json.Unmarshal(value, &members) == nil:
+		elements = slices.Collect(maps.Values(members))
+	case json.Unmarshal(value, &elements) == nil:
+	case json.Unmarshal(value, &one) == nil:
+		return append(all, one.text, strings.Trim(string(value), `"`)) // also as it is written there
+	}
+	for _, element := range elements {
+		all = appendValues(all, element)
+	}
+	return all
 }
 
 // appendForms appends the secret as it is, printable, in a URL, in JSON and in

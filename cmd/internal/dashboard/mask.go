@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -21,6 +22,14 @@ type summary struct {
 	Code       string            `json:"code,omitempty"`
 	TemplateID string            `json:"template_id"`
 	FormID     string            `json:"form_id,omitempty"`
+	Recipients int               `json:"recipients,omitempty"`
+	SN         string            `json:"sn,omitempty"`
+	ModelID    string            `json:"model_id,omitempty"`
+	NotifyType string            `json:"notify_type,omitempty"`
+	NotifyCode string            `json:"notify_code,omitempty"`
+	Content    string            `json:"content,omitempty"`
+	Check      string            `json:"check,omitempty"`
+	Ext        string            `json:"ext,omitempty"`
 	Data       map[string]string `json:"data"`
 	State      string            `json:"miniprogram_state"`
 	Lang       string            `json:"lang"`
@@ -69,6 +78,10 @@ type eventSummary struct {
 }
 
 func summarizeEvent(e tasks.Event) string {
+	e.Items = slices.Clone(e.Items)
+	for i := range e.Items {
+		e.Items[i].NotifyCode = masked(e.Items[i].NotifyCode)
+	}
 	return marshal(eventSummary{App: e.App, Name: e.Name, To: maskOpenID(e.OpenID), At: e.At, Items: e.Items})
 }
 
@@ -76,6 +89,8 @@ func summarize(e tasks.Envelope, payload []byte) string {
 	s := summary{
 		App: e.App, Kind: e.Kind, ID: e.ID, To: maskOpenID(e.To.OpenID), Code: masked(e.To.Code),
 		TemplateID: e.TemplateID, FormID: masked(e.FormID),
+		Recipients: len(e.To.OpenIDs), SN: masked(e.SN), ModelID: e.ModelID,
+		NotifyCode: masked(e.NotifyCode), Content: masked(string(e.Content)), Check: masked(string(e.Check)), Ext: masked(string(e.Ext)),
 		Data: make(map[string]string, len(e.Data)), State: e.MiniprogramState, Lang: e.Lang,
 		Priority: e.Priority, OnUnknown: e.OnUnknown, EnqueuedAt: e.EnqueuedAt, SendAt: e.SendAt, NotAfter: e.NotAfter,
 	}
@@ -84,6 +99,9 @@ func summarize(e tasks.Envelope, payload []byte) string {
 	}
 	if err := json.Unmarshal(payload, &wire); err == nil { // Decode has read it before
 		s.Version = wire.V
+	}
+	if e.Kind == tasks.KindCard {
+		s.NotifyType = e.NotifyType.String()
 	}
 	for key, value := range e.Data {
 		s.Data[key] = masked(value)

@@ -36,16 +36,21 @@ func TestMaskErrorText(t *testing.T) {
 	}
 }
 
+const snCanary = "CANARY-sn-or-notify-code"
+
 func TestNothingPrivateOfAPayloadIsShown(t *testing.T) {
 	t.Parallel()
 	for taskType, payload := range map[string]string{
-		"wxnotify:template":                        `{"v":2,"app":"wx1","id":"a","code":"` + content + `","form":"` + content + `","tpl":"t","data":{"keyword1":"` + content + `"},"enq":1,"hash":"h"}`,
-		"wxnotify-event:subscribe_msg_popup_event": `{"v":1,"app":"wx1","to":"` + openID + `","at":1,"src":"s","items":[{"t":"tpl","s":"accept"}]}`,
-		"wxnotify-canary:1":                        `{"at":1700000000000,"x":"` + openID + `"}`,
-		"wxnotify-event:of-a-later-version":        `{"v":9,"to":"` + openID + `"}`,
+		"wxnotify:template":                             `{"v":2,"app":"wx1","id":"a","code":"` + content + `","form":"` + content + `","tpl":"t","data":{"keyword1":"` + content + `"},"enq":1,"hash":"h"}`,
+		"wxnotify-event:subscribe_msg_popup_event":      `{"v":1,"app":"wx1","to":"` + openID + `","at":1,"src":"s","items":[{"t":"tpl","s":"accept"}]}`,
+		"wxnotify:device":                               `{"v":1,"app":"wx1","id":"a","tos":["` + openID + `","oB"],"sn":"` + snCanary + `","model":"m","tpl":"t","data":{"enum_string1":"` + content + `"},"enq":1,"hash":"h"}`,
+		"wxnotify:card":                                 `{"v":1,"app":"wx1","id":"a","to":"` + openID + `","type":2010,"ncode":"` + snCanary + `","cont":{"cur_status":1,"a":"` + content + `"},"chk":{"pay_amount":1,"pay_time":2,"a":"` + content + `"},"enq":1,"hash":"h"}`,
+		"wxnotify-event:notify_service_msg_send_result": `{"v":1,"app":"wx1","to":"` + openID + `","at":1,"src":"s","items":[{"k":2010,"n":"` + snCanary + `","st":1,"c":-1004}]}`,
+		"wxnotify-canary:1":                             `{"at":1700000000000,"x":"` + openID + `"}`,
+		"wxnotify-event:of-a-later-version":             `{"v":9,"to":"` + openID + `"}`,
 	} {
 		shown := formatPayload(taskType, []byte(payload))
-		if strings.Contains(shown, openID) || strings.Contains(shown, content) {
+		if strings.Contains(shown, openID) || strings.Contains(shown, content) || strings.Contains(shown, snCanary) {
 			t.Errorf("%s: %s", taskType, shown)
 		}
 		if !strings.Contains(shown, "wx1") && !strings.Contains(shown, "canary") && !strings.Contains(shown, "not shown") {
@@ -65,7 +70,7 @@ func FuzzFormatPayload(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, secret := range append(slices.Collect(maps.Values(e.Data)), e.To.OpenID) {
+		for _, secret := range append(slices.Collect(maps.Values(e.Data)), e.To.OpenID, e.SN, e.NotifyCode, string(e.Content)) {
 			if len(secret) > 20 && strings.Contains(shown, secret) && !strings.Contains(e.ID+e.App+e.TemplateID, secret) {
 				t.Errorf("shown: %s", shown)
 			}

@@ -8,6 +8,7 @@ local open_ttl, end_ttl = ARGV[8], ARGV[9]
 local need, template, template_type, form_id = ARGV[10], ARGV[11], tonumber(ARGV[12]), ARGV[13]
 local grace_end = tonumber(ARGV[14])
 local harmless = ARGV[15] == '1' -- whatever the call did, it sent nothing
+local late_reason, forgotten = ARGV[16], ARGV[17] == '1'
 
 local now = millis()
 local r = load(KEYS[1]) or new(kind, created)
@@ -67,7 +68,7 @@ if r.state == 'S' then
 end
 
 local consent = redis.call('HMGET', KEYS[3], 'x', 's' .. template)
-if erased_at(r, consent[1]) then
+if forgotten or erased_at(r, consent[1]) then
   return finish(r.unknowns > 0 and 'U' or 'C', 'forgotten')
 end
 if send_at > now then
@@ -81,7 +82,7 @@ if not_after > 0 and now > not_after then
   if r.unknowns > 0 then
     return finish('U')
   end
-  return finish('E', 'not_after')
+  return finish('E', late_reason)
 end
 
 -- Whoever has the turn may give back what it holds, so nobody counts before.

@@ -1,5 +1,5 @@
 -- Records what became of an attempt.
--- KEYS: record, turn, consent, form ids, and with a msgid its key
+-- KEYS: record, turn, consent, form ids, and with a msgid, or another name that a receipt has for it, its key
 local attempt, admitted = ARGV[1], ARGV[2] == '1'
 local verb, outcome = ARGV[3], ARGV[4]
 local msgid, errcode, reason, detail = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
@@ -12,7 +12,8 @@ local open_ttl, end_ttl, dead_ttl = ARGV[16], ARGV[17], ARGV[18]
 local template, form_id = ARGV[19], ARGV[20]
 local revoked, discarded = ARGV[21] == '1', ARGV[22] == '1'
 local name, msgid_ttl = ARGV[23], ARGV[24]
-local again = tonumber(ARGV[25]) -- of what was settled before: which attempt that was; else 0
+local limit_reason = ARGV[25]
+local again = tonumber(ARGV[26]) -- of what was settled before: which attempt that was; else 0
 
 local now = millis()
 local r = load(KEYS[1])
@@ -169,7 +170,7 @@ if unlisted_limit > 0 then
   r.unlisted = r.unlisted + 1
   if r.unlisted >= unlisted_limit then
     close(r, 'D')
-    r.reason = 'unlisted'
+    r.reason = limit_reason
   end
 end
 if r.state == 'R' and verb ~= 'hold' and horizon > 0 and now > math.max(horizon_base, r.base) + horizon then

@@ -24,7 +24,9 @@ type app struct {
 	users     users
 	formIDs   formBook
 	codes     codeBook
-	target    *target // of the pushes, nil for none
+	cards     cardBook
+	devices   map[string]string // model by sn
+	target    *target           // of the pushes, nil for none
 	receipts  Receipts
 	pushDice  *rand.PCG
 	flights   map[string]int // sends in flight by openid
@@ -50,6 +52,8 @@ func (s *Server) newApp(cfg App, number int) *app {
 		users:     newUsers(cfg),
 		formIDs:   formBook{any: cfg.AnyFormID, ids: map[string]*formID{}},
 		codes:     codeBook{any: cfg.AnyCode, codes: map[string]*loginCode{}},
+		cards:     newCardBook(cfg.AnyCardCode),
+		devices:   map[string]string{},
 		flights:   map[string]int{},
 	}
 	for _, t := range cfg.Templates {

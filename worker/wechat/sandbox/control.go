@@ -47,6 +47,8 @@ func (s *Server) controlRoutes() map[string]map[string]controlFunc {
 		"receipts":    {http.MethodPut: s.controlReceipts},
 		"events":      {http.MethodPost: s.controlEvent},
 
+		"devices":      {http.MethodPut: s.controlDevice},
+		"cards":        {http.MethodPut: s.controlCard},
 		"users:answer": {http.MethodPost: s.controlAnswer},
 	}
 }

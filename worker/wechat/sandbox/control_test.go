@@ -192,7 +192,7 @@ func TestHelpTellsTheTruth(t *testing.T) {
 		b.must(method, path, strings.Trim(body, "'"))
 		ran++
 	}
-	if ran != 16 {
+	if ran != 18 {
 		t.Errorf("%d examples ran", ran)
 	}
 }

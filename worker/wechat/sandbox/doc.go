@@ -1,7 +1,7 @@
 // Package sandbox is WeChat as a server: for tests, for `wxnotify dev`, for load and for other teams who want to see how
 // their side behaves when WeChat does not.
 //
-// It serves eight of WeChat's calls:
+// It serves twelve of WeChat's calls:
 //
 //	GET  /cgi-bin/token                        a token, classic
 //	POST /cgi-bin/stable_token                 a token, stable
@@ -11,6 +11,10 @@
 //	GET  /wxaapi/newtmpl/gettemplate           the templates of the app
 //	POST /cgi-bin/openapi/quota/get            what is left of the quota of one call
 //	POST /cgi-bin/clear_quota                  the day's quotas begin again
+//	POST /cgi-bin/message/device/subscribe/send a device message
+//	POST /wxa/set_user_notify                  a service card: activate or update
+//	POST /wxa/set_user_notifyext               a service card: further details
+//	POST /wxa/get_user_notify                  what is known of a service card
 //
 // and a control API under /_sandbox/ (GET /_sandbox/ prints its help). It pushes events to a callback URL as WeChat does.
 // It misbehaves when told to, the same way for the same seed, and reports what it received.
@@ -30,6 +34,10 @@
 // A template message: access_token, method, body, retired (45103), touser, template_id, page, form id (41028, 41029),
 // in flight, quotas. A login code: appid and secret as for a token, js_code (41008, 40029, 40163), user (40226), quotas.
 // The quota calls: access_token, method, body, quotas, then cgi_path (76022, 76021), or appid (40013) and ten times a month (48006).
+// A device message: access_token, method, body, number of openids (40032), sn (9800001, 9800002), model (9800003, 9800006), openids,
+// template_id, page, then as a subscribe message, but for concurrent sends and sensitive words.
+// A service card: access_token, method, body, openid (40003), notify_type (85434, 85461), notify_code (85437, 85436, 85438, 85449), quotas,
+// content_json (85435, 85443, 85440, 85441), check_json of a payment's activation (85433), state (85439, 85448), sensitive words (85442).
 // Judging and recording are one step under the app's lock: a message counted as accepted is accepted whatever becomes of
 // the answer.
 //
@@ -83,6 +91,13 @@
 //   - Template messages: data is not judged beyond its form, nor is emphasis_keyword; concurrent ones to one openid, of either kind, are
 //     answered 43108; the answer has no msgid, and no event is pushed about them. A form id both used up and
 //     expired is answered 41029. Both kinds of message share one list of templates.
+//   - Device messages: at most 20 openids; either name of the model counts; a device that was not made known goes with any
+//     model; every user's subscription is a standing one, and one who refuses makes the whole message answer 43101; there is
+//     no msgid, no event, and no difference between device templates and others.
+//   - Service cards: states go up, by any step, and the same state again is answered 85448, whatever the rest of the content;
+//     no state is the last. Of the content only cur_status is judged, of check_json that pay_amount and pay_time are there, of
+//     ext_json that it is an object. A code of another user is answered 85437. A code lives 24 hours (payment) or 5 minutes
+//     (button), and 30 days or 24 hours from its activation on. No failure event is pushed unless asked for with Server.PushEvent.
 //   - jscode2session: a missing js_code is answered 41008; no minute quota unless one is set; no unionid.
 //   - gettemplate: errcode 404 for another method, 300 calls a day.
 //   - A push is tried again after a third of the five seconds. Redirects are not followed. Receipts come at once unless delayed.
@@ -92,8 +107,8 @@
 //
 // # What the report shows
 //
-// Reports never hold a token, a secret, a session_key or an openid. A message is named by the value of the app's IDKey in its data or,
-// without one, by a hash of touser, template_id and data. Only the names of messages accepted more than once are
+// Reports never hold a token, a secret, a session_key or an openid. A message is named by the value of the app's IDKey in its data, or of a
+// card in its content, or without one by a hash of touser, template_id and data, or of the card. Only the names of messages accepted more than once are
 // always listed; all of them, with their counts and first arrival, with ?ids=1. The rates are measured on the times when
 // requests had been read, before any latency of a fault. Memory is bounded: for each app 1 000 000 arrival times of each kind of
 // message, of 8 bytes each, 1 048 576 messages, which beyond that are counted as not kept, and as many users, subscriptions, form ids and login

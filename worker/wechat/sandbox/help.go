@@ -5,7 +5,8 @@ const help = `WeChat sandbox. Set your client's WeChat base URL to this server. 
 
   GET  /cgi-bin/token            POST /cgi-bin/stable_token            POST /cgi-bin/message/subscribe/send
   GET  /sns/jscode2session       GET  /wxaapi/newtmpl/gettemplate      POST /cgi-bin/message/wxopen/template/send
-  POST /cgi-bin/clear_quota      POST /cgi-bin/openapi/quota/get
+  POST /cgi-bin/clear_quota      POST /cgi-bin/openapi/quota/get      POST /cgi-bin/message/device/subscribe/send
+  POST /wxa/set_user_notify      POST /wxa/set_user_notifyext         POST /wxa/get_user_notify
 
 Control API: JSON in, JSON out, errors as {"error": "..."}. "app" may be left out where it says [app]: every app.
 
@@ -23,6 +24,9 @@ PUT  /_sandbox/templates         add or replace a template; type 2 one-time, 3 l
 PUT  /_sandbox/form-ids          make a form id known: openid, form_id, uses (1), expires_in ("168h"), used
 PUT  /_sandbox/retired           whether every template message is answered 45103
 PUT  /_sandbox/codes             make a login code known: openid, code, expires_in ("5m"); POST makes a code and answers it
+PUT  /_sandbox/devices           a device and its model: sn, model_id; messages that name another model are answered 9800006
+PUT  /_sandbox/cards             make the code of a service card known, or change it: openid, notify_type, notify_code, known_in
+                                 (85437 until then), expires_in, banned, locked, code_state; denied: no card of this type
 PUT  /_sandbox/callback          where events are pushed: url (empty: nowhere), token, aes_key, mode plain, compatible or
                                  safe, format json or xml
 PUT  /_sandbox/receipts          what is pushed about subscribe messages: mode deliver, fail or off, error_code,
@@ -51,7 +55,10 @@ Examples
   curl -X PUT localhost:8082/_sandbox/form-ids -d '{"app":"wx1","openid":"o1","form_id":"f1","uses":3}'
   curl -X POST localhost:8082/_sandbox/codes -d '{"app":"wx1","openid":"o1"}'
   curl -X PUT localhost:8082/_sandbox/templates -d '{"app":"wx1","template_id":"L","keys":["thing1"],"type":3}'
+  curl -X PUT localhost:8082/_sandbox/cards -d '{"app":"wx1","openid":"o1","notify_type":2010,"notify_code":"n1","known_in":"1m"}'
   curl -X PUT localhost:8082/_sandbox/callback -d '{"app":"wx1","url":"http://localhost:8080/wechat/wx1","token":"t"}'
+  curl -X POST localhost:8082/_sandbox/events -d '{"app":"wx1","event":"notify_service_msg_send_result","openid":"o1",
+    "body":{"openid":"o1","notify_type":2010,"notify_code":"n1","card_status":1,"fail_ret":-1004,"fail_msg":"refused"}}'
   curl -X PUT localhost:8082/_sandbox/receipts -d '{"app":"wx1","mode":"fail","delay":"2s"}'
   curl -X PUT localhost:8082/_sandbox/quotas -d '{"calls":{"subscribe_send":{"per_second":50,"per_day":1000}}}'
   curl -X POST localhost:8082/_sandbox/tokens:kill -d '{"app":"wx1","mode":"stable"}'

@@ -26,6 +26,7 @@ func defaultQuotas() Quotas {
 		APISubscribeSend: {PerDay: 10_000_000},
 		APITemplateSend:  {PerDay: 1_000_000},
 		APIGetTemplates:  {PerDay: 300},
+		APIDeviceSend:    {PerDay: 10_000_000},
 	}
 }
 

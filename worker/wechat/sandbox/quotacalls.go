@@ -34,6 +34,14 @@ func apiOf(path string) string {
 		return APIGetQuota
 	case "/cgi-bin/clear_quota":
 		return APIClearQuota
+	case "/cgi-bin/message/device/subscribe/send":
+		return APIDeviceSend
+	case "/wxa/set_user_notify":
+		return APISetUserNotify
+	case "/wxa/set_user_notifyext":
+		return APISetUserNotifyExt
+	case "/wxa/get_user_notify":
+		return APIGetUserNotify
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ type CallReport struct {
 // AppReport is what one app received.
 type AppReport struct {
 	Calls map[string]CallReport `json:"calls"`
-	// Arrivals counts the sends that arrived, of subscribe and of template messages, Accepted those that were accepted.
+	// Arrivals counts the sends that arrived, of every kind of message, Accepted those that were accepted.
 	Arrivals int64 `json:"arrivals"`
 	Accepted int64 `json:"accepted"`
 	// Messages counts the different messages among all sends, AcceptedMessages those accepted at least once.
@@ -119,7 +119,13 @@ type record struct {
 }
 
 func newRecord() record {
-	return record{messages: map[string]sends{}, arrivals: map[string]*arrivals{APISubscribeSend: {}, APITemplateSend: {}}}
+	r := record{messages: map[string]sends{}, arrivals: map[string]*arrivals{}}
+	for _, api := range apis() {
+		if isSend(api) {
+			r.arrivals[api] = &arrivals{}
+		}
+	}
+	return r
 }
 
 // arrive notes a send. An unreadable one has no id.

@@ -21,17 +21,29 @@ const (
 	APIGetTemplates  = "get_templates"
 	APIGetQuota      = "get_quota"
 	APIClearQuota    = "clear_quota"
+
+	APIDeviceSend       = "device_send"
+	APISetUserNotify    = "set_user_notify"
+	APISetUserNotifyExt = "set_user_notify_ext"
+	APIGetUserNotify    = "get_user_notify"
 )
 
 // apis lists every call in the order the help names them.
 func apis() []string {
 	return []string{
 		APIToken, APIStableToken, APISubscribeSend, APITemplateSend, APICodeToSession, APIGetTemplates, APIGetQuota, APIClearQuota,
+		APIDeviceSend, APISetUserNotify, APISetUserNotifyExt, APIGetUserNotify,
 	}
 }
 
 // isSend tells whether a call sends a message to a user.
-func isSend(api string) bool { return api == APISubscribeSend || api == APITemplateSend }
+func isSend(api string) bool {
+	switch api {
+	case APISubscribeSend, APITemplateSend, APIDeviceSend, APISetUserNotify, APISetUserNotifyExt:
+		return true
+	}
+	return false
+}
 
 // takesSecret tells whether a call is made with the app's secret rather than with a token.
 func takesSecret(api string) bool {
@@ -81,6 +93,8 @@ type App struct {
 	AnyFormID bool `json:"any_form_id,omitempty"`
 	// AnyCode exchanges a login code that was never made known, once, for an openid derived from it.
 	AnyCode bool `json:"any_code,omitempty"`
+	// AnyCardCode takes the code of a service card that was never made known as a fresh one of its user.
+	AnyCardCode bool `json:"any_card_code,omitempty"`
 	// Retired makes every template message answer 45103, as WeChat does since 2020.
 	Retired bool `json:"retired,omitempty"`
 	// Callback is where events are pushed to. Without a URL nothing is pushed.
@@ -199,6 +213,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveQuota(w, r, APIGetQuota, judgeGetQuota)
 	case APIClearQuota:
 		s.serveQuota(w, r, APIClearQuota, judgeClearQuota)
+	case APIDeviceSend:
+		s.serveDevice(w, r)
+	case APISetUserNotify:
+		s.serveCard(w, r, APISetUserNotify, judgeCard)
+	case APISetUserNotifyExt:
+		s.serveCard(w, r, APISetUserNotifyExt, judgeCardExt)
+	case APIGetUserNotify:
+		s.serveCard(w, r, APIGetUserNotify, judgeGetCard)
 	default:
 		if strings.HasPrefix(r.URL.Path, controlPrefix) {
 			s.serveControl(w, r)
