@@ -49,7 +49,7 @@ var deadFields = map[string]setter[deadRequest]{
 	"older_than": setOlderThan,
 	"limit":      setWhole(func(r *deadRequest) *int { return &r.run.Limit }, maxDeadRun),
 	"rate":       setWhole(func(r *deadRequest) *int { return &r.run.Rate }, 0),
-	"dry_run":    setDryRun,
+	"dry_run":    flag(func(d *draft[deadRequest]) *bool { return &d.v.run.DryRun }),
 }
 
 // setReason takes an errcode as a number, too.
@@ -85,15 +85,6 @@ func setWhole(at func(*deadRequest) *int, most int) setter[deadRequest] {
 		default:
 			d.add(field, fmt.Sprintf("must be a whole number from 1 to %d", most))
 		}
-	}
-}
-
-func setDryRun(d *draft[deadRequest], field string, raw json.RawMessage) {
-	switch string(raw) {
-	case "true", "false":
-		d.v.run.DryRun = raw[0] == 't'
-	default:
-		d.add(field, "must be true or false, not "+typeOf(raw))
 	}
 }
 

@@ -185,7 +185,7 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	if requests != 12 || responses < 60 {
+	if requests != 13 || responses < 60 {
 		t.Errorf("%d examples of requests, %d of responses", requests, responses)
 	}
 }
