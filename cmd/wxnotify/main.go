@@ -28,6 +28,7 @@ type cli struct {
 	Send        sendCmd        `cmd:"" help:"Enqueue one notification."`
 	Status      statusCmd      `cmd:"" help:"Show where a notification stands, why, and what to do."`
 	Dead        deadCmd        `cmd:"" help:"List, show, replay or drop dead letters: what only a person can help."`
+	Templates   templatesCmd   `cmd:"" help:"List, show and check the app's templates; have them read anew."`
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`
 	Token       tokenCmd       `cmd:"" help:"Show or renew the access_token of an app; never prints it."`
