@@ -77,7 +77,10 @@ func isRegional(r rune) bool { return r >= 0x1F1E6 && r <= 0x1F1FF }
 func isPictograph(r rune) bool { return r >= 0x2190 && r <= 0x2BFF || r >= 0x1F000 && r <= 0x1FAFF }
 
 // isHan reports whether a rune is a Chinese character.
-func isHan(r rune) bool { return r >= 0x2E80 && unicode.Is(unicode.Han, r) }
+func isHan(r rune) bool { return isCommonHan(r) || r >= 0x2E80 && unicode.Is(unicode.Han, r) }
+
+// isCommonHan spares most characters of most texts a look into Unicode's tables.
+func isCommonHan(r rune) bool { return r >= 0x4E00 && r <= 0x9FFF }
 
 // isCJK also takes what else may be meant by 汉字 outside China.
 func isCJK(r rune) bool {

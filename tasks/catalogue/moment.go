@@ -4,19 +4,20 @@ import "unicode/utf8"
 
 // judgeTime takes a time of day with or without a date, or two with ~ between.
 func judgeTime(value string) string {
-	return judgeMoments(value, (*moments).time,
+	return judgeMoments(value, true,
 		"write a time of the 24-hour clock such as "+secondsExample+", 2026年10月1日 15:01 if with its date; two with ~ between")
 }
 
 // judgeDate takes a date with or without a time, or two with ~ between.
 func judgeDate(value string) string {
-	return judgeMoments(value, (*moments).date,
+	return judgeMoments(value, false,
 		"write a date such as 2026年10月1日, 2026-10-01, 2026年10月 or 10月1日, with its time such as 15:01 behind it if wanted; two with ~ between")
 }
 
-func judgeMoments(value string, one func(*moments) bool, sort string) string {
+// judgeMoments takes one or two moments; timed: each needs its time, not its date.
+func judgeMoments(value string, timed bool, sort string) string {
 	m := moments{text: value}
-	if one(&m) && (m.ended() || m.tilde() && one(&m) && m.ended()) {
+	if m.moment(timed) && (m.ended() || m.tilde() && m.moment(timed) && m.ended()) {
 		return ""
 	}
 	return wrongAt(utf8.RuneCountInString(value[:m.furthest])+1, sort)
@@ -28,6 +29,13 @@ type moments struct {
 	at   int
 	// furthest is where reading got stuck: at, before it was set back.
 	furthest int
+}
+
+func (m *moments) moment(timed bool) bool {
+	if timed {
+		return m.time()
+	}
+	return m.date()
 }
 
 func (m *moments) time() bool {

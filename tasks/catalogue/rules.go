@@ -143,7 +143,7 @@ func judgeName(value string) string {
 	return judgeChars(value, limit, shortenOrAsk, noDigit, "it must be a Chinese character, a letter or a symbol, no digit")
 }
 
-func noDigit(r rune) bool { return !unicode.IsDigit(r) }
+func noDigit(r rune) bool { return isCommonHan(r) || !unicode.IsDigit(r) }
 
 func nameLimitOf(value string) int {
 	for _, r := range value {
@@ -154,11 +154,15 @@ func nameLimitOf(value string) int {
 	return nameLimit
 }
 
+// judgeNumber counts the digits before the decimal point alone: whether WeChat counts
+// those behind it, too, its page does not say.
 func judgeNumber(value string) string {
 	const sort = "it must be a digit, or the only decimal point"
-	digits, point := 0, false
+	digits, behind, point := 0, 0, false
 	for i := range len(value) {
 		switch {
+		case isDigit(value[i]) && point:
+			behind++
 		case isDigit(value[i]):
 			digits++
 		case value[i] == '.' && !point:
@@ -166,6 +170,9 @@ func judgeNumber(value string) string {
 		default:
 			return wrongAt(i+1, sort) // all before it is ASCII
 		}
+	}
+	if digits == 0 && behind > 0 {
+		return ""
 	}
 	return judgeDigits(digits, digitsLimit)
 }
@@ -180,8 +187,8 @@ func judgeDigits(digits, limit int) string {
 	return ""
 }
 
-// judgeAmount counts the digits before the decimal point alone: whether WeChat counts
-// those behind it, too, its page does not say, nor whether the sign may be missing.
+// judgeAmount counts digits as judgeNumber does. Whether the sign may be missing,
+// WeChat's page does not say, either.
 func judgeAmount(value string) string {
 	const sort = "write a currency sign and digits, such as ¥12.50 or 12.50元"
 	rest, before := value, 0

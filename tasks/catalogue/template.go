@@ -99,7 +99,7 @@ func parseLine(line, example string, enums map[string][]string) []Field {
 			continue
 		}
 		label = strings.TrimRight(strings.TrimSpace(label), ":： ")
-		fields = append(fields, Field{Key: key, Label: label, Example: exampleOf(example, label), Enum: enums[key]})
+		fields = append(fields, Field{Key: key, Label: label, Example: exampleOf(example, label), Enum: enums[key], rule: ruleOf(key)})
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 // patterns are those of the types. Values of a type that is not among them are not judged, those of an enum by its list alone.
 var patterns = map[string]*regexp.Regexp{
 	"thing":            whole(`.{0,20}`),
-	"number":           whole(`[0-9]{1,32}|[0-9]{0,32}\.[0-9]{0,32}`),
+	"number":           whole(`[0-9]{1,32}|[0-9]{0,32}\.[0-9]*`),
 	"letter":           whole(`[^\P{L}\p{Han}]{0,32}`),
 	"symbol":           whole(`[^\p{L}\p{Nd}]{0,5}`),
 	"character_string": whole(`[^\p{Han}]{0,32}`),
