@@ -221,18 +221,18 @@ func (w *world) wantDryRuns(g *gatewayProcess) {
 		"send", "--to", openID(2), "--template", judged, "--id", "dry", "--dry-run", "--data", "number3=1", "--data", "time4=15:01", "--data", "name5=张三",
 		"--data", "enum_string6=京东", "--data", idKey + "=dry",
 	}
-	command(w.t, w.env, append(dry, "--data", "thing2=x")...).want(w.t, 0, "nothing was stored", "send", "listed")
-	long := append(dry, "--data", "thing2="+strings.Repeat("字", 25))
+	command(w.t, w.env, slices.Concat(dry, []string{"--data", "thing2=x"})...).want(w.t, 0, "nothing was stored", "send", "listed")
+	long := slices.Concat(dry, []string{"--data", "thing2=" + strings.Repeat("字", 25)})
 	command(w.t, w.env, long...).want(w.t, 2, "data.thing2", "25 characters, at most 20")
-	command(w.t, w.env, append(long, "--truncate")...).want(w.t, 0, "shortened  thing2")
-	command(w.t, w.env, append(long, "--truncate", "--json")...).want(w.t, 0, `"would": "send"`, `"thing2"`)
+	command(w.t, w.env, slices.Concat(long, []string{"--truncate"})...).want(w.t, 0, "shortened  thing2")
+	command(w.t, w.env, slices.Concat(long, []string{"--truncate", "--json"})...).want(w.t, 0, `"would": "send"`, `"thing2"`)
 	if code, _ := g.status(testApp, "dry"); code != http.StatusNotFound {
 		w.t.Errorf("a dry run is known: %d, want 404", code)
 	}
-	sent := slices.DeleteFunc(append(long, "--truncate"), func(arg string) bool { return arg == "--dry-run" })
+	sent := slices.DeleteFunc(slices.Concat(long, []string{"--truncate"}), func(arg string) bool { return arg == "--dry-run" })
 	command(w.t, w.env, sent...).want(w.t, 0, "dry: queued", "shortened: thing2")
 	g.awaitStatus("dry", "accepted", 30*time.Second)
-	command(w.t, w.env, append(sent, "--dry-run")...).want(w.t, 0, "duplicate", "accepted")
+	command(w.t, w.env, slices.Concat(sent, []string{"--dry-run"})...).want(w.t, 0, "duplicate", "accepted")
 	if after := w.sandbox.report(testApp, false).Arrivals; after > before+3 { // this one, and those that templates show prints
 		w.t.Errorf("%d calls were made, want at most 3", after-before)
 	}

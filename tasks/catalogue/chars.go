@@ -43,7 +43,7 @@ func (c *chars) next() bool {
 // count is how many characters a text has.
 func count(text string) int {
 	c := chars{text: text}
-	for c.next() { //nolint:revive // it counts by itself
+	for c.next() { // it counts by itself
 	}
 	return c.n
 }

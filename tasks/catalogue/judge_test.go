@@ -50,7 +50,7 @@ func setup(t *testing.T) *bundle {
 	server := taskstest.StartRedis(t)
 	b := &bundle{T: t, server: server, rdb: server.Client(t), clock: &fakeClock{now: time.Now().Truncate(time.Hour)}}
 	b.Catalogue = New(b.rdb, "")
-	b.Catalogue.now = b.clock.time
+	b.now = b.clock.time
 	t.Cleanup(b.Close)
 	return b
 }

@@ -148,19 +148,19 @@ func (m *moments) take(s string) bool {
 // spaces reads those between a date and a time; behind 日 and 月 there may be none.
 func (m *moments) spaces() bool {
 	start := m.at
-	for m.take(" ") { //nolint:revive // it moves by itself
+	for m.take(" ") { // it moves by itself
 	}
 	return m.at > start || start > 0 && m.text[start-1] >= utf8.RuneSelf
 }
 
 // tilde reads what stands between two moments.
 func (m *moments) tilde() bool {
-	for m.take(" ") { //nolint:revive // it moves by itself
+	for m.take(" ") { // it moves by itself
 	}
 	if !m.take("~") {
 		return false
 	}
-	for m.take(" ") { //nolint:revive // it moves by itself
+	for m.take(" ") { // it moves by itself
 	}
 	return true
 }

@@ -142,7 +142,8 @@ func TestListedValues(t *testing.T) {
 	tmpl := Template{ID: "T", Fields: ParseFields("{{enum_string1.DATA}}{{phrase2.DATA}}", "", map[string][]string{
 		"enum_string1.DATA": {"tip1", "tip2"}, "phrase2": {"配送中", "一二三四五六七"},
 	})}
-	for value, good := range map[string]bool{"tip1": true, "tip2": true, "tip3": false, "TIP1": false, "tip1 ": false} {
+	for _, value := range []string{"tip1", "tip2", "tip3", "TIP1", "tip1 "} {
+		good := value == "tip1" || value == "tip2"
 		if wrong := tmpl.Check(map[string]string{"enum_string1": value, "phrase2": "一二三四五六七"}); (len(wrong) == 0) != good {
 			t.Errorf("%q: %v", value, wrong)
 		}
