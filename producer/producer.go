@@ -38,6 +38,8 @@ type Client struct {
 	stats  *tasks.Stats
 	zone   *time.Location
 	room   *tasks.Room
+	// catalogue is what is sent is judged by.
+	catalogue *catalogue.Catalogue
 	// types looks up an app's templates by id; nil: every template's type is unknown.
 	types func(ctx context.Context, app string) map[string]tasks.TemplateType
 }
@@ -90,17 +92,18 @@ func New(redisURL string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("producer: %w", err)
 	}
-	queues := tasks.NewClient(rdb, s.namespace)
+	queues, templates := tasks.NewClient(rdb, s.namespace), catalogue.New(rdb, s.namespace)
 	return &Client{
-		rdb:    rdb,
-		tasks:  queues,
-		ledger: ledger.New(rdb, s.namespace, ledger.Options{}),
-		served: tasks.NewServed(rdb, s.namespace),
-		pauses: ledger.NewPauses(rdb, s.namespace),
-		stats:  tasks.NewStats(rdb, s.namespace),
-		zone:   s.zone,
-		room:   tasks.NewRoom(queues, s.maxQueued),
-		types:  typesFrom(catalogue.New(rdb, s.namespace)),
+		rdb:       rdb,
+		tasks:     queues,
+		ledger:    ledger.New(rdb, s.namespace, ledger.Options{}),
+		served:    tasks.NewServed(rdb, s.namespace),
+		pauses:    ledger.NewPauses(rdb, s.namespace),
+		stats:     tasks.NewStats(rdb, s.namespace),
+		zone:      s.zone,
+		room:      tasks.NewRoom(queues, s.maxQueued),
+		catalogue: templates,
+		types:     typesFrom(templates),
 	}, nil
 }
 
@@ -118,6 +121,7 @@ func typesFrom(c *catalogue.Catalogue) func(context.Context, string) map[string]
 
 // Close closes the connections. Calls under way fail.
 func (c *Client) Close() error {
+	c.catalogue.Close()
 	if err := c.rdb.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("producer: close: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wxnotify/wxnotify/tasks"
+	"github.com/wxnotify/wxnotify/tasks/catalogue"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
 )
 
@@ -21,6 +22,9 @@ type Receipt struct {
 	Status tasks.Status
 	// Duplicate says that this id was enqueued before and nothing was stored now.
 	Duplicate bool
+	// Truncated lists the keys of data whose values were shortened, see
+	// Notification.Truncate.
+	Truncated []string
 }
 
 // Send stores a notification for the workers to send. It answers within 2 s.
@@ -30,10 +34,19 @@ func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	given := n.ID != ""
+	n, truncated := shortened(n)
 	e, err := c.tasks.Seal(n)
 	if err != nil {
 		return Receipt{}, err
 	}
+	r, err := c.store(ctx, e, given)
+	r.Truncated = truncated
+	return r, err
+}
+
+// store enqueues what is new and may be sent. An id that is known is answered before
+// its template is looked at: what was taken once is not refused later.
+func (c *Client) store(ctx context.Context, e tasks.Envelope, given bool) (Receipt, error) {
 	if err := c.serves(ctx, e.App); err != nil {
 		return Receipt{}, err
 	}
@@ -43,7 +56,20 @@ func (c *Client) Send(ctx context.Context, n Notification) (Receipt, error) {
 			return earlier, err
 		}
 	}
+	if wrong, _ := c.catalogue.Judge(ctx, &e.Notification, true); len(wrong) > 0 {
+		return Receipt{}, refusal(wrong).err()
+	}
 	return c.enqueue(ctx, e, given)
+}
+
+// shortened is a notification with its values cut as it wants them, and which were.
+func shortened(n Notification) (Notification, []string) {
+	if !catalogue.Shortens(n) {
+		return n, nil
+	}
+	var cut []string
+	n.Data, cut = catalogue.Truncate(n.Data)
+	return n, cut
 }
 
 // serves refuses an app that no worker serves, unless there is no worker yet.
@@ -173,25 +199,30 @@ const parallelSends = 32
 // ErrUnavailable at once.
 func (c *Client) SendMany(ctx context.Context, list []Notification) []Result {
 	results := make([]Result, len(list))
+	inParallel(len(list), func(i int) error {
+		results[i].Receipt, results[i].Err = c.Send(ctx, list[i])
+		return results[i].Err
+	}, func(i int) { results[i].Err = ErrUnavailable })
+	return results
+}
+
+// inParallel calls do for 0 to n-1, and skip for the rest once Redis proves to be away.
+func inParallel(n int, do func(i int) error, skip func(i int)) {
 	var next atomic.Int64
 	var away atomic.Bool
 	var wg sync.WaitGroup
-	for range min(parallelSends, len(list)) {
+	for range min(parallelSends, n) {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
 				if away.Load() {
-					results[i].Err = ErrUnavailable
-					continue
-				}
-				results[i].Receipt, results[i].Err = c.Send(ctx, list[i])
-				if errors.Is(results[i].Err, ErrUnavailable) {
+					skip(i)
+				} else if err := do(i); errors.Is(err, ErrUnavailable) {
 					away.Store(true)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	return results
 }
 
 // State is where a notification stands.

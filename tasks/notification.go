@@ -73,6 +73,10 @@ type Notification struct {
 	// OnUnknown says what to do when nobody can know whether WeChat accepted it.
 	// Default resend.
 	OnUnknown OnUnknown
+	// Truncate shortens the values of thing, name and character_string fields that are
+	// longer than WeChat takes. It is done before the notification is stored, so the
+	// ContentHash is that of what is sent.
+	Truncate bool
 }
 
 // Recipient names who gets a notification.

@@ -20,7 +20,7 @@ func TestConsentsThatWaitedCount(t *testing.T) {
 	b.grace = time.Millisecond
 	b.next(sandbox.Script{API: sandbox.APIGetTemplates, Errcode: 45009, Count: 100}) // what is listed stays
 	list := []catalogue.Template{{ID: "tmpl", Type: tasks.OneTime}}
-	if err := catalogue.New(b.rdb, "").Store(b.Context(), app, list); err != nil {
+	if err := catalogue.New(b.rdb, "").Store(b.Context(), app, time.Now(), list); err != nil {
 		t.Fatal(err)
 	}
 	const others, users = 2000, 100 // the users' own consents come last

@@ -30,9 +30,6 @@ func (w *Worker) scheduleTemplates(ctx context.Context) {
 	done := make(map[string]int64)
 	every(ctx, scheduleEvery, func(ctx context.Context) {
 		for _, app := range w.cfg.Apps {
-			if app.Consent.Mode == tasks.CreditsOff {
-				continue // nobody asks for types
-			}
 			slot := time.Now().Truncate(readTemplatesEvery).UnixMilli()
 			if done[app.AppID] >= slot && w.missing.take(app.AppID) {
 				slot = time.Now().Truncate(missingEvery).UnixMilli()
@@ -61,8 +58,10 @@ func (w *Worker) readTemplates(ctx context.Context, j tasks.JobTask) error {
 	if !ok {
 		return errNotMine
 	}
+	asked := time.Now()
 	list, err := w.listTemplates(ctx, app)
-	if err != nil && time.Since(time.UnixMilli(j.Slot)) > readTemplatesEvery {
+	if err != nil && (time.Since(time.UnixMilli(j.Slot)) > readTemplatesEvery || onDemand(j)) {
+		w.cfg.Logger.Warn("templates not read", "app", j.App, "error", err)
 		return errSuperseded
 	}
 	if err != nil { // asking again soon would only use the quota up
@@ -70,9 +69,27 @@ func (w *Worker) readTemplates(ctx context.Context, j tasks.JobTask) error {
 	}
 	templates := make([]catalogue.Template, len(list))
 	for i, t := range list {
-		templates[i] = catalogue.Template{ID: t.ID, Type: templateType(t.Type)}
+		templates[i] = listed(t)
 	}
-	return w.catalogue.Store(ctx, j.App, templates)
+	return w.catalogue.Store(ctx, j.App, asked, templates)
+}
+
+// onDemand reports whether somebody asked for a reading beside the daily one, who
+// asks again if it fails.
+func onDemand(j tasks.JobTask) bool {
+	return !time.UnixMilli(j.Slot).Truncate(readTemplatesEvery).Equal(time.UnixMilli(j.Slot))
+}
+
+// listed is a template of WeChat's as the catalogue keeps it.
+func listed(t wechat.Template) catalogue.Template {
+	enums := make(map[string][]string, len(t.Enums))
+	for _, e := range t.Enums {
+		enums[e.KeywordCode] = e.Values
+	}
+	return catalogue.Template{
+		ID: t.ID, Title: t.Title, Type: templateType(t.Type), Example: t.Example,
+		Fields: catalogue.ParseFields(t.Content, t.Example, enums),
+	}
 }
 
 // templatesPause is how long to wait after a failure: less where WeChat was not

@@ -323,6 +323,7 @@ func (w *Worker) counted(h asynq.Handler) asynq.Handler {
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.endLife()
 	defer w.closeLimiters()
+	defer w.catalogue.Close()
 	w.gate.look(ctx) // what is held back is known before the first send
 	w.recent.look(ctx)
 	defer w.queues.stop()

@@ -60,7 +60,7 @@ const (
 	appSecret     = "canary-app-secret-d41d8cd98f00b204"
 	gatewayKey    = "canary-gateway-key-e9800998ecf8"
 	openIDPrefix  = "oCanaryOpenid"
-	contentCanary = "canary-content-of-a-message"
+	contentCanary = "canary-message-text"
 )
 
 const (

@@ -29,6 +29,7 @@ type cli struct {
 	Status      statusCmd      `cmd:"" help:"Show where a notification stands, why, and what to do."`
 	Stats       statsCmd       `cmd:"" help:"Count what became of notifications, by day, kind and template."`
 	Dead        deadCmd        `cmd:"" help:"List, show, replay or drop dead letters: what only a person can help."`
+	Templates   templatesCmd   `cmd:"" help:"List, show and check the app's templates; have them read anew."`
 	Credits     creditsCmd     `cmd:"" help:"Show or grant what a user allows; delete what has expired."`
 	Card        cardCmd        `cmd:"" help:"Show how a service card stands at WeChat."`
 	User        userCmd        `cmd:"" help:"Erase what is kept about a user."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/wxnotify/wxnotify/cmd/internal/config"
@@ -30,6 +31,8 @@ type sendCmd struct {
 	OnUnknown string            `help:"resend or drop: what to do when nobody knows whether WeChat accepted it." default:"resend"`
 	SendAt    time.Time         `help:"Earliest time to send, RFC 3339." placeholder:"TIME"`
 	NotAfter  time.Time         `help:"Time after which sending is pointless, RFC 3339." placeholder:"TIME"`
+	Truncate  bool              `help:"Shorten values of thing, name and character_string that are longer than WeChat takes."`
+	DryRun    bool              `help:"Judge it, say what would become of it, and do nothing."`
 	JSON      bool              `help:"Print JSON." name:"json"`
 
 	sendDevice `embed:""`
@@ -60,6 +63,13 @@ func (s *sendCmd) Run(p *program) error {
 	return withProducer(p, s.App, func(client *producer.Client, app string) error {
 		n := s.notification(app)
 		n.NotifyType = notifyType
+		if s.DryRun {
+			d, err := client.DryRun(p.ctx, n)
+			if err != nil {
+				return err
+			}
+			return s.printDryRun(p.stdout, d)
+		}
 		receipt, err := client.Send(p.ctx, n)
 		if err != nil {
 			return err
@@ -75,20 +85,51 @@ func (s *sendCmd) notification(app string) producer.Notification {
 		SN: s.SN, ModelID: s.ModelID, NotifyCode: s.NotifyCode,
 		Content: json.RawMessage(s.Content), Check: json.RawMessage(s.Check), Ext: json.RawMessage(s.Ext),
 		MiniprogramState: s.State, Lang: s.Lang, SendAt: s.SendAt, NotAfter: s.NotAfter,
-		Priority: tasks.Priority(s.Priority), OnUnknown: tasks.OnUnknown(s.OnUnknown),
+		Priority: tasks.Priority(s.Priority), OnUnknown: tasks.OnUnknown(s.OnUnknown), Truncate: s.Truncate,
 	}
 }
 
 func (s *sendCmd) print(w io.Writer, r producer.Receipt) error {
 	if s.JSON {
-		return printJSON(w, map[string]any{"id": r.ID, "app": r.App, "status": r.Status, "duplicate": r.Duplicate})
+		fields := map[string]any{"id": r.ID, "app": r.App, "status": r.Status, "duplicate": r.Duplicate}
+		if len(r.Truncated) > 0 {
+			fields["truncated"] = r.Truncated
+		}
+		return printJSON(w, fields)
 	}
 	note := ""
 	if r.Duplicate {
 		note = " (this id was enqueued before; nothing new was stored)"
 	}
+	if len(r.Truncated) > 0 {
+		note += "\nshortened: " + strings.Join(r.Truncated, ", ")
+	}
 	_, err := fmt.Fprintf(w, "%s: %s%s\n", r.ID, r.Status, note)
 	return err
+}
+
+// printDryRun says what would become of it.
+func (s *sendCmd) printDryRun(w io.Writer, d producer.DryRun) error {
+	if s.JSON {
+		return printJSON(w, d)
+	}
+	rows := [][2]string{{"valid", "yes; nothing was stored"}, {"would", string(d.Would)}, {"template", string(d.Template)}}
+	if d.Status != "" {
+		rows = append(rows, [2]string{"status", string(d.Status)})
+	}
+	if c := d.Credits; c != nil {
+		rows = append(rows, [2]string{"credits", fmt.Sprintf("%d left (%s)", c.Left, c.Mode)})
+	}
+	if len(d.Truncated) > 0 {
+		rows = append(rows, [2]string{"shortened", strings.Join(d.Truncated, ", ")})
+	}
+	if d.Reason != "" {
+		rows = append(rows, [2]string{"reason", d.Reason})
+	}
+	if d.Remedy != "" {
+		rows = append(rows, [2]string{"remedy", d.Remedy})
+	}
+	return printRows(w, rows)
 }
 
 // withProducer does something with a producer's client and the app in question.

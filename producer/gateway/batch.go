@@ -9,10 +9,23 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
-// batchResult is what became of one notification of a batch: a receipt or an error.
+// batchResult is what became of one notification of a batch: a receipt, a dry run's
+// answer or an error.
 type batchResult struct {
 	*receipt
+	dry   *producer.DryRun
 	Error *problem `json:"error,omitempty"`
+}
+
+// MarshalJSON writes the one there is: a receipt and a dry run have names in common.
+func (r batchResult) MarshalJSON() ([]byte, error) {
+	switch {
+	case r.dry != nil:
+		return json.Marshal(r.dry)
+	case r.receipt != nil:
+		return json.Marshal(r.receipt)
+	}
+	return json.Marshal(map[string]*problem{"error": r.Error})
 }
 
 type batchBody struct {
@@ -81,29 +94,46 @@ func itemsOf(list json.RawMessage) ([]json.RawMessage, *problem) {
 	return items, nil
 }
 
-// sendAll reads all items, sends those that are valid, and returns one result
-// per item, in order.
+// selection is some notifications of a batch, and their places in it.
+type selection struct {
+	list  []producer.Notification
+	place []int
+}
+
+func (s *selection) add(n producer.Notification, place int) {
+	s.list, s.place = append(s.list, n), append(s.place, place)
+}
+
+// sendAll reads all items, sends those that are valid, looks at those that ask for a
+// dry run, and returns one result per item, in order.
 func (g *gateway) sendAll(x *exchange, items []json.RawMessage) ([]batchResult, *problem) {
 	results := make([]batchResult, len(items))
-	valid := make([]producer.Notification, 0, len(items))
-	place := make([]int, 0, len(items))
+	var valid, trials selection
 	for i, item := range items {
-		n, p := g.notification(item)
-		if p != nil {
+		n, dry, p := g.notification(item)
+		switch {
+		case p != nil:
 			results[i].Error = p
-			g.count(n, receipt{}, p)
-			continue
+			if !dry {
+				g.count(n, receipt{}, p)
+			}
+		case dry:
+			trials.add(n, i)
+		default:
+			valid.add(n, i)
 		}
-		valid, place = append(valid, n), append(place, i)
 	}
 	ctx, cancel := x.within(batchTimeout)
 	defer cancel()
-	sent := g.sender.SendMany(ctx, valid)
-	if len(sent) != len(valid) {
+	sent, tried := g.sender.SendMany(ctx, valid.list), g.dryRunMany(ctx, trials.list)
+	if len(sent) != len(valid.list) || len(tried) != len(trials.list) {
 		return nil, internalError()
 	}
 	for i, r := range sent {
-		results[place[i]] = g.batchResult(x, valid[i], r)
+		results[valid.place[i]] = g.batchResult(x, valid.list[i], r)
+	}
+	for i, r := range tried {
+		results[trials.place[i]] = g.dryResult(x, trials.list[i], r)
 	}
 	return results, nil
 }

@@ -50,8 +50,8 @@ var deadFields = map[string]setter[deadRequest]{
 	"older_than": setOlderThan,
 	"limit":      setWhole(func(r *deadRequest) *int { return &r.run.Limit }, maxDeadRun),
 	"rate":       setWhole(func(r *deadRequest) *int { return &r.run.Rate }, 0),
-	"dry_run":    setBool(func(r *deadRequest) *bool { return &r.run.DryRun }),
-	"all":        setBool(func(r *deadRequest) *bool { return &r.all }),
+	"dry_run":    flag(func(d *draft[deadRequest]) *bool { return &d.v.run.DryRun }),
+	"all":        flag(func(d *draft[deadRequest]) *bool { return &d.v.all }),
 }
 
 // setReason takes an errcode as a number, too.
@@ -86,17 +86,6 @@ func setWhole(at func(*deadRequest) *int, most int) setter[deadRequest] {
 			d.add(field, "must be a whole number above 0")
 		default:
 			d.add(field, fmt.Sprintf("must be a whole number from 1 to %d", most))
-		}
-	}
-}
-
-func setBool[T any](at func(*T) *bool) setter[T] {
-	return func(d *draft[T], field string, raw json.RawMessage) {
-		switch string(raw) {
-		case "true", "false":
-			*at(&d.v) = raw[0] == 't'
-		default:
-			d.add(field, "must be true or false, not "+typeOf(raw))
 		}
 	}
 }

@@ -41,6 +41,8 @@ var notificationFields = map[string]setter[tasks.Notification]{
 	"content":           cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Content }),
 	"check":             cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Check }),
 	"ext":               cardObject(func(n *tasks.Notification) *json.RawMessage { return &n.Ext }),
+	"truncate":          flag(func(d *draft[tasks.Notification]) *bool { return &d.v.Truncate }),
+	"dry_run":           flag(func(d *draft[tasks.Notification]) *bool { return &d.dryRun }),
 }
 
 // recipientFields are the fields of to.
@@ -59,6 +61,8 @@ type draft[T any] struct {
 	errs []tasks.FieldError
 	// complaints counts what errs lists once per field.
 	complaints int
+	// dryRun says that nothing is to be done with it but to judge it.
+	dryRun bool
 }
 
 // add records what is wrong with a field, once per field.
@@ -75,16 +79,17 @@ func (d *draft[T]) full() bool { return d.complaints >= maxFieldErrors }
 
 // notification reads one notification and judges it as the Sender will, so that
 // what is wrong with its JSON and with its values is told at once. With a
-// problem it returns what could be read, for the metrics alone.
-func (g *gateway) notification(raw json.RawMessage) (tasks.Notification, *problem) {
+// problem it returns what could be read, for the metrics alone. dry: it asks for a
+// dry run.
+func (g *gateway) notification(raw json.RawMessage) (n tasks.Notification, dry bool, p *problem) {
 	if raw[0] != '{' {
-		return tasks.Notification{}, newProblem(http.StatusBadRequest, "a notification must be an object, not "+typeOf(raw))
+		return tasks.Notification{}, false, newProblem(http.StatusBadRequest, "a notification must be an object, not "+typeOf(raw))
 	}
 	var d draft[tasks.Notification]
 	d.object("", raw, notificationFields)
 	d.chooseApp(g, &d.v.App)
 	d.judge(d.v.Validate(time.Now()))
-	return d.v, d.problem()
+	return d.v, d.dryRun, d.problem()
 }
 
 // chooseApp fills in the app if it may be left out, and refuses one that the
@@ -183,6 +188,18 @@ func word[T any, S ~string](at func(*T) *S) setter[T] {
 			d.add(field, "must not be empty: leave it out if nothing is meant")
 		}
 		*at(&d.v) = S(s)
+	}
+}
+
+// flag reads true or false.
+func flag[T any](at func(*draft[T]) *bool) setter[T] {
+	return func(d *draft[T], field string, raw json.RawMessage) {
+		switch string(raw) {
+		case "true", "false":
+			*at(d) = raw[0] == 't'
+		default:
+			d.add(field, "must be true or false, not "+typeOf(raw))
+		}
 	}
 }
 

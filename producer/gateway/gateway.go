@@ -24,6 +24,7 @@ type Sender interface {
 	Consents
 	DeadLetters
 	Counts
+	Templates
 }
 
 // Consents is what the gateway needs of a producer.Client about what users allow.
@@ -148,6 +149,7 @@ func (g *gateway) routes() []route {
 		{"/v1/form-ids", map[string]endpoint{http.MethodPost: g.withKey(g.grantFormID)}},
 		{"/v1/subscriptions", map[string]endpoint{http.MethodPost: g.withKey(g.grantSubscription)}},
 		{"/v1/credits", map[string]endpoint{http.MethodGet: g.withKey(g.credits)}},
+		{"/v1/templates", map[string]endpoint{http.MethodGet: g.withKey(g.templates)}},
 		{"/v1/users/{openid}", map[string]endpoint{http.MethodDelete: g.withKey(g.eraseUser)}},
 		{"/v1/dead", map[string]endpoint{http.MethodGet: g.withKey(g.listDead)}},
 		{"/v1/dead/{id}", map[string]endpoint{http.MethodGet: g.withKey(g.showDead)}},

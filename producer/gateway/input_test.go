@@ -41,7 +41,7 @@ func TestBadInput(t *testing.T) {
 		"object of nothing":   {`{}`, 422, []string{"to.openid", "template_id", "data"}},
 		"all null":            {`{"to":null,"data":null,"template_id":null,"page":null}`, 422, []string{"to.openid", "template_id", "data"}},
 		"misspelled":          {notification("tempalte_id", content), 422, []string{"tempalte_id"}},
-		"later field":         {notification("sn", content, "dry_run", true), 422, []string{"dry_run", "sn"}},
+		"later field":         {notification("sn", content, "dry_run", true), 422, []string{"sn"}},
 		"another kind's":      {notification("form_id", content, "emphasis_keyword", "CANARY.DATA"), 422, []string{"form_id", "emphasis_keyword"}},
 		"form_id empty":       {notification("kind", "template", "form_id", ""), 422, []string{"form_id"}},
 		"form_id mock":        {notification("kind", "template", "form_id", "the formId is a mock one CANARY"), 422, []string{"form_id"}},

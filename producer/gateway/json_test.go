@@ -80,14 +80,14 @@ func FuzzNotification(f *testing.F) {
 		if p != nil {
 			return
 		}
-		n, p := g.notification(object)
+		n, _, p := g.notification(object)
 		if p != nil {
 			if len(p.Errors) == 0 || len(p.Errors) > maxFieldErrors {
 				t.Fatalf("%q: %d field errors", body, len(p.Errors))
 			}
 			return
 		}
-		again, p := g.notification(written(t, n))
+		again, _, p := g.notification(written(t, n))
 		if p != nil {
 			t.Fatalf("%q: read once, then refused: %+v", body, p)
 		}
@@ -104,7 +104,7 @@ func written(t *testing.T, n tasks.Notification) json.RawMessage {
 		"app": n.App, "kind": n.Kind, "id": n.ID, "to": recipient(n.To), "template_id": n.TemplateID,
 		"page": n.Page, "data": n.Data, "miniprogram_state": n.MiniprogramState, "lang": n.Lang,
 		"send_at": n.SendAt, "not_after": n.NotAfter, "priority": n.Priority, "on_unknown": n.OnUnknown,
-		"form_id": n.FormID, "emphasis_keyword": n.EmphasisKeyword,
+		"form_id": n.FormID, "emphasis_keyword": n.EmphasisKeyword, "truncate": n.Truncate,
 	}
 	for name, value := range fields {
 		if v := reflect.ValueOf(value); v.IsZero() || v.Kind() == reflect.Map && v.IsNil() {
@@ -137,7 +137,7 @@ func BenchmarkRead(b *testing.B) {
 		if p != nil {
 			b.Fatal(p.Detail)
 		}
-		if _, p := g.notification(object); p != nil {
+		if _, _, p := g.notification(object); p != nil {
 			b.Fatal(p.Errors)
 		}
 	}
@@ -153,7 +153,7 @@ func BenchmarkReadNonsense(b *testing.B) {
 		if p != nil {
 			b.Fatal(p.Detail)
 		}
-		if _, p := g.notification(object); p == nil {
+		if _, _, p := g.notification(object); p == nil {
 			b.Fatal("accepted")
 		}
 	}

@@ -14,10 +14,11 @@ type receipt struct {
 	App       string       `json:"app"`
 	Status    tasks.Status `json:"status"`
 	Duplicate bool         `json:"duplicate,omitempty"`
+	Truncated []string     `json:"truncated,omitempty"`
 }
 
 func newReceipt(r producer.Receipt) receipt {
-	return receipt{ID: r.ID, App: r.App, Status: r.Status, Duplicate: r.Duplicate}
+	return receipt{ID: r.ID, App: r.App, Status: r.Status, Duplicate: r.Duplicate, Truncated: r.Truncated}
 }
 
 // create is POST /v1/notifications.
@@ -26,7 +27,10 @@ func (g *gateway) create(x *exchange) reply {
 	if p != nil {
 		return p.reply()
 	}
-	n, p := g.notification(body)
+	n, dry, p := g.notification(body)
+	if dry {
+		return g.dryRun(x, n, p)
+	}
 	if p != nil {
 		g.count(n, receipt{}, p)
 		return p.reply()

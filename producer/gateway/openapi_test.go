@@ -200,7 +200,7 @@ func TestExamples(t *testing.T) {
 			}
 		}
 	}
-	if requests != 16 || responses < 60 {
+	if requests != 17 || responses < 60 {
 		t.Errorf("%d examples of requests, %d of responses", requests, responses)
 	}
 }

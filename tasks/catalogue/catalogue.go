@@ -1,12 +1,7 @@
-// Package catalogue keeps the templates of each app as last read from WeChat.
-// WeChat gives the call that lists them a small daily quota, so one worker reads
-// them and all share what it found.
 package catalogue
 
 import (
 	"context"
-	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -15,102 +10,147 @@ import (
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
-// Template is what is kept of one template.
-type Template struct {
-	ID   string
-	Type tasks.TemplateType
-}
-
-// Catalogue reads and writes the lists. It is safe for concurrent use.
+// Catalogue reads and writes the lists. It is safe for concurrent use. Close it
+// before its connection.
 type Catalogue struct {
-	rdb redis.UniversalClient
-	ns  tasks.Namespace
-	now func() time.Time
+	rdb  redis.UniversalClient
+	ns   tasks.Namespace
+	jobs *tasks.Client
+	now  func() time.Time
 
-	mu   sync.Mutex
-	apps map[string]list
+	mu       sync.Mutex
+	apps     map[string]*held
+	closed   bool
+	readings sync.WaitGroup
 }
 
-// list is an app's templates as this process saw them last.
-type list struct {
-	types map[string]tasks.TemplateType
-	seen  time.Time
+// held is what this process knows of one app.
+type held struct {
+	view *view // nil before the first that could be read
+	// tried is when Redis was last asked, reading closed when that has ended; nil if
+	// nobody asks.
+	tried   time.Time
+	reading chan struct{}
+	// asked is the last slot in which a worker was asked to read.
+	asked int64
 }
 
-// How long a list seen in Redis answers: for templates it names, and for others.
+// view is an app's templates as this process saw them in Redis. It never changes.
+type view struct {
+	list      *List
+	templates map[string]*Template
+	types     map[string]tasks.TemplateType
+	wanted    map[string]time.Time
+	seen      time.Time
+}
+
+var nothing = &view{list: &List{}}
+
 const (
-	freshFor   = time.Minute
+	// freshFor is how long what was seen in Redis answers for templates that are in it;
+	// then it is read again behind the scenes.
+	freshFor = 20 * time.Second
+	// staleAfter is when it is no longer good enough to go on with in the meantime.
+	staleAfter = time.Minute
+	// missingFor is freshFor for templates that are not in it, and how long nobody asks
+	// a Redis that did not answer.
 	missingFor = 5 * time.Second
+	// readWithin bounds one reading.
+	readWithin = 2 * time.Second
 )
 
 // New returns a catalogue on a connection made by tasks.ConnectRedis.
 func New(rdb redis.UniversalClient, ns tasks.Namespace) *Catalogue {
-	return &Catalogue{rdb: rdb, ns: ns, now: time.Now, apps: map[string]list{}}
+	return &Catalogue{rdb: rdb, ns: ns, jobs: tasks.NewClient(rdb, ns), now: time.Now, apps: map[string]*held{}}
 }
 
-func (c *Catalogue) key(app string) string { return c.ns.Key("templates:" + app) }
-
-// Store replaces the list of an app by what WeChat answered.
-func (c *Catalogue) Store(ctx context.Context, app string, templates []Template) error {
-	fields := make([]any, 0, 2*len(templates))
-	for _, t := range templates {
-		fields = append(fields, t.ID, int(t.Type))
-	}
-	_, err := c.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, c.key(app))
-		if len(fields) > 0 {
-			p.HSet(ctx, c.key(app), fields...)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("catalogue: store: %w", err)
-	}
-	c.forget(app)
-	return nil
-}
-
-func (c *Catalogue) forget(app string) {
+// Close waits for what is being read. After it, what was known stays known.
+func (c *Catalogue) Close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.apps, app)
+	c.closed = true
+	c.mu.Unlock()
+	c.readings.Wait()
 }
 
 // Type tells how long a consent to a template lasts; tasks.TypeUnknown if the list
 // does not name it or cannot be read. It asks Redis at most every few seconds.
 func (c *Catalogue) Type(ctx context.Context, app, template string) tasks.TemplateType {
-	known := c.cached(app)
-	t, ok := known.types[template]
-	age := c.now().Sub(known.seen)
-	if ok && age < freshFor || !ok && age < missingFor {
-		return t
-	}
-	types, err := c.Types(ctx, app)
-	if err != nil {
-		return t // what was known before is better than nothing
-	}
-	return types[template]
+	return c.find(ctx, app, template).types[template]
 }
 
-func (c *Catalogue) cached(app string) list {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.apps[app]
+// find returns the newest view that is worth its price: as a rule the one in memory.
+func (c *Catalogue) find(ctx context.Context, app, template string) *view {
+	v, reading, wait := c.look(app, template)
+	if wait {
+		select {
+		case <-reading:
+		case <-ctx.Done():
+		}
+		v, _, _ = c.look(app, template)
+	}
+	return v
 }
 
-// Types reads an app's list from Redis. The map must not be changed.
-func (c *Catalogue) Types(ctx context.Context, app string) (map[string]tasks.TemplateType, error) {
-	entries, err := c.rdb.HGetAll(ctx, c.key(app)).Result()
-	if err != nil {
-		return nil, fmt.Errorf("catalogue: read: %w", err)
-	}
-	types := make(map[string]tasks.TemplateType, len(entries))
-	for id, text := range entries {
-		n, _ := strconv.Atoi(text) // unreadable is unknown
-		types[id] = tasks.TemplateType(n)
-	}
+// look returns what is known, and starts a reading if that is due. wait says that its
+// end should be awaited.
+func (c *Catalogue) look(app, template string) (v *view, reading <-chan struct{}, wait bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.apps[app] = list{types: types, seen: c.now()}
-	return types, nil
+	h := c.held(app)
+	v = nothing
+	if h.view != nil {
+		v = h.view
+	}
+	now := c.now()
+	age := now.Sub(v.seen)
+	_, known := v.types[template]
+	if known && age < freshFor || !known && age < missingFor {
+		return v, nil, false
+	}
+	if h.reading == nil && now.Sub(h.tried) >= missingFor && !c.closed {
+		c.start(app, h, now)
+	}
+	return v, h.reading, h.reading != nil && (!known || age >= staleAfter)
+}
+
+// held is an app's; c.mu is held.
+func (c *Catalogue) held(app string) *held {
+	h := c.apps[app]
+	if h == nil {
+		h = &held{}
+		c.apps[app] = h
+	}
+	return h
+}
+
+// start reads an app's templates behind the scenes, one reading at a time. c.mu is held.
+func (c *Catalogue) start(app string, h *held, now time.Time) {
+	done := make(chan struct{})
+	h.tried, h.reading = now, done
+	c.readings.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), readWithin)
+		defer cancel()
+		v, err := c.read(ctx, app)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err == nil { // else what was known before is better than nothing
+			h.view = v
+		}
+		h.reading = nil
+		close(done)
+	})
+}
+
+// keep remembers what was read.
+func (c *Catalogue) keep(app string, v *view) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held(app).view = v
+}
+
+// forget makes the next look a reading.
+func (c *Catalogue) forget(app string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.apps, app)
 }

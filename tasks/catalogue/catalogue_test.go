@@ -17,7 +17,7 @@ func TestListIsShared(t *testing.T) {
 	if got := reader.Type(t.Context(), "wx1", "a"); got != tasks.TypeUnknown {
 		t.Fatalf("before the first list: %v", got)
 	}
-	err := writer.Store(t.Context(), "wx1", []Template{{ID: "a", Type: tasks.OneTime}, {ID: "b", Type: tasks.LongTerm}})
+	err := writer.Store(t.Context(), "wx1", time.Now(), []Template{{ID: "a", Type: tasks.OneTime}, {ID: "b", Type: tasks.LongTerm}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func storeReplaces(t *testing.T, url string) {
 	defer func() { _ = rdb.Close() }()
 	c := New(rdb, "")
 	for _, list := range [][]Template{{{ID: "old", Type: tasks.OneTime}}, {{ID: "new", Type: tasks.LongTerm}}, nil} {
-		if err := c.Store(t.Context(), "wx1", list); err != nil {
+		if err := c.Store(t.Context(), "wx1", time.Now(), list); err != nil {
 			t.Fatal(err)
 		}
 		types, err := c.Types(t.Context(), "wx1")
@@ -62,7 +62,7 @@ func TestKnownTypesOutliveRedis(t *testing.T) {
 	t.Parallel()
 	server := taskstest.StartRedis(t)
 	c := New(server.Client(t), "")
-	if err := c.Store(t.Context(), "wx1", []Template{{ID: "a", Type: tasks.LongTerm}}); err != nil {
+	if err := c.Store(t.Context(), "wx1", time.Now(), []Template{{ID: "a", Type: tasks.LongTerm}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.Type(t.Context(), "wx1", "a"); got != tasks.LongTerm {

@@ -91,7 +91,7 @@ func (a *app) judgeDevice(m deviceMessage, now time.Time) answer {
 	if code != 0 {
 		return refusal(now, APIDeviceSend, code, "")
 	}
-	if key := badKey(a.templates[m.TemplateID].Keys, m.Data, a.anyTemplate(m.TemplateID)); key != "" {
+	if key := a.templates[m.TemplateID].badKey(m.Data); key != "" {
 		return refusalText(now, 47003, "argument invalid! data."+key+".value")
 	}
 	switch {

@@ -102,7 +102,8 @@
 //   - gettemplate: errcode 404 for another method, 300 calls a day.
 //   - A push is tried again after a third of the five seconds. Redirects are not followed. Receipts come at once unless delayed.
 //   - What a failed receipt says: WeChat lists no values, here they are error code 1 and the text "failed".
-//   - The rules of each data type (20 characters for thing and so on) are not applied, only that values are neither empty
+//   - The rules of each data type (20 characters for thing and so on) are applied to templates that are known, in their widest
+//     reading: an emoji is one character, whatever it is made of. With AllowAnyTemplate, of other templates' values only that they are neither empty
 //     nor hold control characters. JSON member names are matched as encoding/json does, without regard to case.
 //
 // # What the report shows

@@ -20,7 +20,8 @@ PUT  /_sandbox/users             what one user allows: credits, refused, or noth
                                  high_risk makes logins answer 40226
 POST /_sandbox/users:answer      a user answers: results {template: accept or reject}, event popup or change, time; or several
                                  in "answers"; their events are pushed, with repeat, shuffle, or "push":false not at all
-PUT  /_sandbox/templates         add or replace a template; type 2 one-time, 3 long-term
+PUT  /_sandbox/templates         add or replace a template: template_id, keys, type (2 one-time, 3 long-term), enums {key: [values]},
+                                 title, content, example; from then on its values are judged by their types
 PUT  /_sandbox/form-ids          make a form id known: openid, form_id, uses (1), expires_in ("168h"), used
 PUT  /_sandbox/retired           whether every template message is answered 45103
 PUT  /_sandbox/codes             make a login code known: openid, code, expires_in ("5m"); POST makes a code and answers it

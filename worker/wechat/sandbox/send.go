@@ -88,7 +88,7 @@ func (s *Server) judgeSubscribe(c call, m message, now time.Time) answer {
 	if code != 0 {
 		return refusal(now, c.api, code, c.caller)
 	}
-	if key := badKey(a.templates[m.TemplateID].Keys, m.Data, a.anyTemplate(m.TemplateID)); key != "" {
+	if key := a.templates[m.TemplateID].badKey(m.Data); key != "" {
 		return refusalText(now, 47003, "argument invalid! data."+key+".value")
 	}
 	allowed, code := a.checkDelivery(m, now)
@@ -168,18 +168,18 @@ func checkWording(m message) int {
 func oneOf(v string, values ...string) bool { return slices.Contains(values, v) }
 
 // badKey returns the first key of data that is missing, not the template's, or whose value WeChat refuses; "" if all is well.
-// With anyKey the template is not known and every key is fine.
-func badKey(keys []string, data map[string]dataValue, anyKey bool) string {
-	for _, k := range keys {
-		if v, ok := data[k]; !ok || !goodValue(v.Value) {
+// A template without keys is one that is not known: it takes every key.
+func (t Template) badKey(data map[string]dataValue) string {
+	for _, k := range t.Keys {
+		if v, ok := data[k]; !ok || !goodValue(v.Value) || !t.fits(k, v.Value) {
 			return k
 		}
 	}
-	if !anyKey && len(data) == len(keys) {
+	if len(t.Keys) > 0 && len(data) == len(t.Keys) {
 		return ""
 	}
 	for _, k := range slices.Sorted(maps.Keys(data)) {
-		if (!anyKey && !slices.Contains(keys, k)) || !goodValue(data[k].Value) {
+		if len(t.Keys) > 0 && !slices.Contains(t.Keys, k) || !goodValue(data[k].Value) {
 			return k
 		}
 	}

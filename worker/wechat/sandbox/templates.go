@@ -23,14 +23,15 @@ const (
 // Template is a message template of an app.
 type Template struct {
 	ID string `json:"template_id"`
-	// Keys are its placeholders, such as thing1; a subscribe message must fill these and no others.
+	// Keys are its placeholders, such as thing1; a subscribe message must fill these and no others, each with a value of its type.
 	Keys []string `json:"keys"`
 	// Type is OneTime or LongTerm. Default OneTime.
 	Type int `json:"type,omitempty"`
-	// Title and Content are what gettemplate answers. By default a title made of the ID, and a line for each key.
+	// Title, Content and Example are what gettemplate answers. By default a title made of the ID, and a line for each key.
 	Title   string `json:"title,omitempty"`
 	Content string `json:"content,omitempty"`
-	// Enums are the values that gettemplate names for a key. A send is not held to them.
+	Example string `json:"example,omitempty"`
+	// Enums are the values that gettemplate names for a key, and the only ones it takes.
 	Enums map[string][]string `json:"enums,omitempty"`
 	// Blocked makes WeChat refuse every subscribe message of it with 43107.
 	Blocked bool `json:"blocked,omitempty"`
@@ -146,7 +147,7 @@ func (a *app) listTemplates() answer {
 }
 
 func (t Template) listed() listedTemplate {
-	l := listedTemplate{ID: t.ID, Title: t.Title, Content: t.Content, Type: t.Type}
+	l := listedTemplate{ID: t.ID, Title: t.Title, Content: t.Content, Example: t.Example, Type: t.Type}
 	if l.Type == 0 {
 		l.Type = OneTime
 	}
@@ -156,7 +157,9 @@ func (t Template) listed() listedTemplate {
 	if l.Content == "" {
 		l.Content = t.lines(func(key string) string { return "{{" + key + ".DATA}}" })
 	}
-	l.Example = t.lines(func(string) string { return "example" })
+	if l.Example == "" {
+		l.Example = t.lines(func(string) string { return "example" })
+	}
 	for _, key := range slices.Sorted(maps.Keys(t.Enums)) {
 		l.Enums = append(l.Enums, keywordEnum{Code: key + ".DATA", Values: t.Enums[key]})
 	}
