@@ -1,0 +1,4 @@
+// Command watchcheck x
+package main
+
+func main() {}
