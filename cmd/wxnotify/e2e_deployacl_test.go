@@ -56,33 +56,26 @@ func secretFile(t *testing.T, dir, name string) string {
 	return strings.TrimSpace(string(text))
 }
 
-const adminPassword = "canary-admin-password"
-
-// newACLWorld starts a Redis with the users of deploy/redis/users.acl, and one more
-// for the test itself. Every process and command logs in as its own, over TLS.
-func newACLWorld(t *testing.T) (w *world, secrets string) {
+// newACLWorld starts a Redis with the users of deploy/redis/users.acl. Every process and
+// command logs in as its own, over TLS; the test itself is the admin.
+func newACLWorld(t *testing.T) *world {
 	t.Helper()
-	secrets = madeSecrets(t, "127.0.0.1:6379")
-	file := filepath.Join(t.TempDir(), "users.acl")
-	users := secretFile(t, secrets, "redis/users.acl") + "\nuser admin on >" + adminPassword + " ~* &* +@all\n"
-	if err := os.WriteFile(file, []byte(users), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	server, tlsURL, ca := taskstest.StartTLSRedis(t, "--aclfile", file)
-	w = newWorldOn(t, strings.Replace(server.URL, "://", "://admin:"+adminPassword+"@", 1))
+	secrets := madeSecrets(t, "127.0.0.1:6379")
+	server, tlsURL, ca := taskstest.StartTLSRedis(t, "--aclfile", filepath.Join(secrets, "redis/users.acl"))
+	w := newWorldOn(t, strings.Replace(server.URL, "://", "://admin:"+secretFile(t, secrets, "redis/admin_password")+"@", 1))
 	w.env = w.env.with(env{"SSL_CERT_FILE": ca, "REDIS_URL": tlsURL})
 	for _, role := range []string{"worker", "gateway", "dashboard", "ops"} {
 		login, _, _ := strings.Cut(strings.TrimPrefix(secretFile(t, secrets, role+"/redis_url"), "redis://"), "@")
 		w.env[roleURL+role] = strings.Replace(tlsURL, "://", "://"+login+"@", 1)
 	}
-	return w, secrets
+	return w
 }
 
 // The users of deploy/redis/users.acl may do what their processes do, and Redis
 // refuses nothing to any of them.
 func TestDeployedUsersMayWork(t *testing.T) {
 	t.Parallel()
-	w, _ := newACLWorld(t)
+	w := newACLWorld(t)
 	g := w.askConsent(sandbox.FormatJSON, nil)
 	a, b := w.worker("a", nil), w.worker("b", nil)
 
