@@ -66,6 +66,19 @@ chaos: prepare ## Kill, freeze, cut off and fail over real processes under load;
 chaos-short: prepare ## The same in about a minute and a half
 	go run ./cmd/internal/chaos -short
 
+# What each tool cannot be had for is said, and left out.
+.PHONY: deploy-check
+deploy-check: ## Check the files of deploy/ with the tools that are installed
+	@bash deploy/check
+
+.PHONY: watch-check
+watch-check: prepare ## Let a real Prometheus watch a live system in trouble; prints what it saw (minutes)
+	go run ./cmd/internal/watchcheck
+
+.PHONY: image
+image: ## Build the container image wxnotify:VERSION
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t wxnotify:$(VERSION) .
+
 .PHONY: docs
 docs: ## Rewrite the tables of both READMEs from the code
 	go run ./cmd/internal/docs

@@ -143,47 +143,52 @@ const alertWithin = 4 * time.Minute
 
 func (s *stack) checkAlerts(ctx context.Context) error {
 	for _, t := range s.troubles() {
-		if err := s.awaitAlerts(ctx, t.alerts, false); err != nil {
+		if err := s.awaitQuiet(ctx, t.alerts); err != nil {
 			return fmt.Errorf("before %s: %w", t.name, err)
 		}
 		if err := t.make(ctx); err != nil {
 			return err
 		}
 		begun := time.Now()
-		if err := s.awaitAlerts(ctx, t.alerts, true); err != nil {
+		seen, err := s.awaitFiring(ctx, t.alerts)
+		if err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 		fired := time.Since(begun)
-		firing, err := s.firing(ctx)
-		if err != nil {
-			return err
-		}
 		if err := t.mend(ctx); err != nil {
 			return err
 		}
 		begun = time.Now()
-		if err := s.awaitAlerts(ctx, t.alerts, false); err != nil {
+		if err := s.awaitQuiet(ctx, t.alerts); err != nil {
 			return fmt.Errorf("%s, mended: %w", t.name, err)
 		}
-		fmt.Printf("%s: %v fired within %v and cleared %v after it was mended; firing meanwhile: %v\n",
-			t.name, t.alerts, fired.Round(time.Second), time.Since(begun).Round(time.Second), firing)
+		fmt.Printf("%s: %v fired within %v and cleared %v after it was mended; all that fired meanwhile: %v\n",
+			t.name, t.alerts, fired.Round(time.Second), time.Since(begun).Round(time.Second), seen)
 	}
 	return nil
 }
 
-// awaitAlerts waits until all these alerts fire, or none of them.
-func (s *stack) awaitAlerts(ctx context.Context, alerts []string, fire bool) error {
-	what := fmt.Sprintf("%v to fire: %t", alerts, fire)
-	return lab.Await(ctx, what, alertWithin, func() (bool, error) {
+// awaitFiring waits until each of the alerts has fired, and returns all that have. One
+// may be over before the next one begins: a pause stops the attempts that failed.
+func (s *stack) awaitFiring(ctx context.Context, alerts []string) ([]string, error) {
+	var seen []string
+	err := lab.Await(ctx, fmt.Sprint(alerts, " to fire"), alertWithin, func() (bool, error) {
 		firing, err := s.firing(ctx)
-		if err != nil {
-			return false, err
-		}
-		for _, a := range alerts {
-			if slices.Contains(firing, a) != fire {
-				return false, nil
-			}
-		}
-		return true, nil
+		seen = append(seen, firing...)
+		slices.Sort(seen)
+		seen = slices.Compact(seen)
+		return !slices.ContainsFunc(alerts, func(a string) bool { return !slices.Contains(seen, a) }), err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; these did: %v", err, seen)
+	}
+	return seen, nil
+}
+
+// awaitQuiet waits until none of the alerts fires.
+func (s *stack) awaitQuiet(ctx context.Context, alerts []string) error {
+	return lab.Await(ctx, fmt.Sprint(alerts, " to clear"), alertWithin, func() (bool, error) {
+		firing, err := s.firing(ctx)
+		return !slices.ContainsFunc(alerts, func(a string) bool { return slices.Contains(firing, a) }), err
 	})
 }
