@@ -264,7 +264,7 @@ func (s *stack) useUpQuota(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.quotas(ctx, fmt.Sprintf(`{"calls":{"subscribe_send":{"per_day":%d}}}`, report.Apps[testApp].Calls[sandbox.APISubscribeSend].Errcodes[0]+20))
+	return s.quotas(ctx, fmt.Sprintf(`{"calls":{"subscribe_send":{"per_day":%d}}}`, report.Apps[testApp].Calls[sandbox.APISubscribeSend].Received+20))
 }
 
 func (s *stack) mendQuota(ctx context.Context) error { return s.quotas(ctx, `{"calls":{}}`) }
