@@ -11,7 +11,7 @@ LINT                  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run everything in one process, with an embedded Redis and a sandbox WeChat
@@ -84,7 +84,7 @@ docs: ## Rewrite the tables of both READMEs from the code
 	go run ./cmd/internal/docs
 
 .PHONY: check
-check: ## What CI runs: tests, lint, chaos-short and a smoke test of `make run`
+check: ## What CI runs: tests, lint, deploy-check, chaos-short and a smoke test of `make run`
 	bash .ci/run
 
 # Tests and the benchmark start real redis-server processes of their own; the
