@@ -47,7 +47,7 @@ func madeSecrets(t *testing.T, redisAddr string) string {
 	return dir
 }
 
-func secretFile(t *testing.T, dir, name string) string {
+func secretFile(t testing.TB, dir, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
@@ -64,18 +64,65 @@ func newACLWorld(t *testing.T) *world {
 	server, tlsURL, ca := taskstest.StartTLSRedis(t, "--aclfile", filepath.Join(secrets, "redis/users.acl"))
 	w := newWorldOn(t, strings.Replace(server.URL, "://", "://admin:"+secretFile(t, secrets, "redis/admin_password")+"@", 1))
 	w.env = w.env.with(env{"SSL_CERT_FILE": ca, "REDIS_URL": tlsURL})
-	for _, role := range []string{"worker", "gateway", "dashboard", "ops"} {
-		login, _, _ := strings.Cut(strings.TrimPrefix(secretFile(t, secrets, role+"/redis_url"), "redis://"), "@")
-		w.env[roleURL+role] = strings.Replace(tlsURL, "://", "://"+login+"@", 1)
-	}
+	w.useRoles(secrets)
 	return w
+}
+
+// newACLCluster is the same on a Cluster, without TLS.
+func newACLCluster(t *testing.T) *world {
+	t.Helper()
+	secrets := madeSecrets(t, "127.0.0.1:6379")
+	w := newWorldOn(t, taskstest.StartCluster(t, 0).URL)
+	for _, rule := range strings.Split(secretFile(t, secrets, "redis/users.acl"), "\n") {
+		if strings.HasPrefix(rule, "user default ") {
+			continue // the cluster's nodes and the test are that
+		}
+		err := taskstest.OnMasters(t.Context(), w.rdb, func(ctx context.Context, node redis.Cmdable) error {
+			return node.(*redis.Client).Do(ctx, setUser(rule)...).Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.useRoles(secrets)
+	return w
+}
+
+// setUser is a line of users.acl as a command; what is in parentheses is one argument.
+func setUser(rule string) []any {
+	args := []any{"acl", "setuser"}
+	rule, selector, selects := strings.Cut(strings.TrimPrefix(rule, "user "), " (")
+	for _, word := range strings.Fields(rule) {
+		args = append(args, word)
+	}
+	if selects {
+		args = append(args, "("+selector)
+	}
+	return args
+}
+
+// useRoles lets each process and command log in as its own user.
+func (w *world) useRoles(secrets string) {
+	w.t.Helper()
+	for _, role := range []string{"worker", "gateway", "dashboard", "ops"} {
+		login, _, _ := strings.Cut(strings.TrimPrefix(secretFile(w.t, secrets, role+"/redis_url"), "redis://"), "@")
+		w.env[roleURL+role] = strings.Replace(w.env["REDIS_URL"], "://", "://"+login+"@", 1)
+	}
 }
 
 // The users of deploy/redis/users.acl may do what their processes do, and Redis
 // refuses nothing to any of them.
 func TestDeployedUsersMayWork(t *testing.T) {
 	t.Parallel()
-	w := newACLWorld(t)
+	for name, start := range map[string]func(*testing.T) *world{"tls": newACLWorld, "cluster": newACLCluster} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			start(t).workAsRoles(t)
+		})
+	}
+}
+
+func (w *world) workAsRoles(t *testing.T) {
 	g := w.askConsent(sandbox.FormatJSON, nil)
 	a, b := w.worker("a", nil), w.worker("b", nil)
 
@@ -146,7 +193,10 @@ func TestDeployedUsersMayWork(t *testing.T) {
 // ops runs a command of an operator, who has no AppSecret.
 func (w *world) ops(args ...string) result {
 	w.t.Helper()
-	e := env{"APPS": testApp, "SSL_CERT_FILE": w.env["SSL_CERT_FILE"], roleURL + "ops": w.env[roleURL+"ops"]}
+	e := env{"APPS": testApp, roleURL + "ops": w.env[roleURL+"ops"]}
+	if ca, own := w.env["SSL_CERT_FILE"]; own {
+		e["SSL_CERT_FILE"] = ca
+	}
 	return command(w.t, e, args...)
 }
 
