@@ -11,7 +11,7 @@ LINT                  := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run everything in one process, with an embedded Redis and a sandbox WeChat
@@ -66,12 +66,25 @@ chaos: prepare ## Kill, freeze, cut off and fail over real processes under load;
 chaos-short: prepare ## The same in about a minute and a half
 	go run ./cmd/internal/chaos -short
 
+# What each tool cannot be had for is said, and left out.
+.PHONY: deploy-check
+deploy-check: ## Check the files of deploy/ with the tools that are installed
+	@bash deploy/check
+
+.PHONY: watch-check
+watch-check: prepare ## Let a real Prometheus watch a live system in trouble; prints what it saw (minutes)
+	go run ./cmd/internal/watchcheck
+
+.PHONY: image
+image: ## Build the container image wxnotify:VERSION
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t wxnotify:$(VERSION) .
+
 .PHONY: docs
 docs: ## Rewrite the tables of both READMEs from the code
 	go run ./cmd/internal/docs
 
 .PHONY: check
-check: ## What CI runs: tests, lint, chaos-short and a smoke test of `make run`
+check: ## What CI runs: tests, lint, deploy-check, chaos-short and a smoke test of `make run`
 	bash .ci/run
 
 # Tests and the benchmark start real redis-server processes of their own; the

@@ -85,6 +85,9 @@ func (e env) environ() []string {
 		"GORACE=atexit_sleep_ms=0", // else every command that ends well takes a second longer
 	}
 	for _, name := range slices.Sorted(maps.Keys(e)) {
+		if strings.HasPrefix(name, roleURL) {
+			continue
+		}
 		if name != "SSL_CERT_FILE" { // Go's own
 			out = append(out, "WXNOTIFY_"+name+"="+e[name])
 			continue
@@ -132,7 +135,7 @@ func start(t testing.TB, name string, e env, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, out: &output{}, done: make(chan struct{})}
 	p.cmd = exec.Command(binary, args...)
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = e.environ(), p.out, p.out
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = e.as(args[0]).environ(), p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start %s: %v", name, err)
 	}
@@ -240,7 +243,7 @@ func command(t testing.TB, e env, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(binary, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = e.environ(), &stdout, &stderr
+	cmd.Env, cmd.Stdout, cmd.Stderr = e.as(args[0]).environ(), &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run wxnotify %s: %v", strings.Join(args, " "), err)
