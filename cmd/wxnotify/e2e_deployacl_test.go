@@ -157,7 +157,7 @@ func (w *world) workAsRoles(t *testing.T) {
 	}
 	w.ops("dead", "list").want(t, 0, "47003")
 	w.ops("dead", "replay", "dead-0").want(t, 0, "1 replayed")
-	code, body := request(t, http.MethodPost, g.url+"/v1/dead:replay", gatewayKey, map[string]any{"app": testApp, "limit": 1})
+	code, body := request(t, http.MethodPost, g.url+"/v1/dead:replay", gatewayKey, map[string]any{"app": testApp, "limit": 1, "all": true})
 	if code != http.StatusOK || !strings.Contains(body, `"replayed":1`) {
 		t.Errorf("replay over HTTP: %d %s", code, body)
 	}
