@@ -61,8 +61,8 @@ func (m *message) readEvent(app string, name tasks.EventName) reading {
 // readCard reads what became of a service card, which has no list.
 func (m *message) readCard(app string) reading {
 	at, timed := parseTime(string(m.CreateTime))
-	it, read := m.card.receipt()
-	openID := cmp.Or(string(m.card.OpenID), string(m.FromUserName))
+	it, read := m.receipt()
+	openID := cmp.Or(string(m.OpenID), string(m.FromUserName))
 	if !timed || !read || !tasks.ValidOpenID(openID) {
 		return reading{label: string(tasks.EventCard), result: EventMalformed}
 	}
