@@ -30,9 +30,16 @@ import (
 // newLogger makes the process's logger, and hands it to go-redis, which knows
 // only a global one.
 func newLogger(w io.Writer, c *config.Config) *slog.Logger {
-	log := boot.NewLogger(w, c.LogLevel, c.LogFormat, c.Secrets())
-	redis.SetLogger(boot.RedisLogger(log))
+	log, _ := newLeveledLogger(w, c)
 	return log
+}
+
+// newLeveledLogger is newLogger for processes whose admin port can change the level.
+func newLeveledLogger(w io.Writer, c *config.Config) (*slog.Logger, *slog.LevelVar) {
+	level := boot.NewLevel(c.LogLevel)
+	log := boot.NewLogger(w, level, c.LogFormat, c.Secrets())
+	redis.SetLogger(boot.RedisLogger(log))
+	return log, level
 }
 
 func newMetrics(c *config.Config) *metrics.Metrics {
@@ -78,13 +85,17 @@ func appIDs(c *config.Config) []string {
 	return ids
 }
 
-// adminPart serves metrics and health. ready says whether the process may get work.
-func adminPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, string, error) {
-	s, err := boot.ListenHTTP("admin", c.AdminAddr, metrics.AdminMux(m, ready), boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
+// adminPart serves metrics, health and the log level. ready says whether the process
+// may get work.
+func adminPart(c *config.Config, log *slog.Logger, level *slog.LevelVar, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, string, error) {
+	mux := http.NewServeMux()
+	mux.Handle("/", metrics.AdminMux(m, ready))
+	mux.Handle("/log-level", boot.LevelHandler(level, log))
+	s, err := boot.ListenHTTP("admin", c.AdminAddr, mux, boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
 	if err != nil {
 		return boot.Part{}, "", err
 	}
-	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz")
+	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz /log-level")
 	return s.Part(), s.Addr(), nil
 }
 
