@@ -53,6 +53,10 @@ type Notification struct {
 	// OnUnknown says what to do when nobody can know whether WeChat accepted it.
 	// Default resend.
 	OnUnknown OnUnknown
+	// RequestID names the request that it came with: up to 64 visible ASCII characters,
+	// which the worker's log repeats beside the outcome, so put nothing personal into
+	// them. No content. Default none.
+	RequestID string
 }
 
 // Recipient names who gets a notification.

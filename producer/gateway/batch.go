@@ -94,6 +94,7 @@ func (g *gateway) sendAll(x *exchange, items []json.RawMessage) ([]batchResult, 
 			g.count(n, receipt{}, p)
 			continue
 		}
+		n.RequestID = x.requestID
 		valid, place = append(valid, n), append(place, i)
 	}
 	ctx, cancel := x.within(batchTimeout)
