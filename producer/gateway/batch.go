@@ -30,6 +30,9 @@ func (g *gateway) createBatch(x *exchange) reply {
 		return p.reply()
 	}
 	x.items = len(items)
+	if x.allowance != nil {
+		x.allowance.charge(len(items) - 1)
+	}
 	results, p := g.sendAll(x, items)
 	if p != nil {
 		return p.reply()
