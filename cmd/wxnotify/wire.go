@@ -241,11 +241,17 @@ func gatewayPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, client 
 		}
 		parts = append(parts, serve)
 	}
-	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, api, boot.HTTPOptions{Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log})
+	secure, err := serverTLS(c.GatewayTLS, gatewayCert, log)
 	if err != nil {
 		return abandon(err)
 	}
-	log.Info("gateway listens", "addr", s.Addr())
+	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, api, boot.HTTPOptions{
+		Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log, TLS: secure, MaxConnections: c.GatewayMaxConnections,
+	})
+	if err != nil {
+		return abandon(err)
+	}
+	log.Info("gateway listens", "addr", s.Addr(), "tls", secure != nil)
 	return together("gateway", log, append(parts, s.Part())...), s.Addr(), nil
 }
 
@@ -255,7 +261,7 @@ func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *
 		keys[i] = gateway.Key{Name: k.Name, Key: string(k.Key)}
 	}
 	return gateway.New(gateway.Config{
-		Sender: client, Keys: keys, Apps: appIDs(c), Logger: log,
+		Sender: client, Keys: keys, KeyRate: c.GatewayKeyRate, Apps: appIDs(c), Logger: log,
 		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued, ObserveGrant: m.Grant,
 	})
 }
@@ -287,11 +293,15 @@ func dashboardPart(c *config.Config, log *slog.Logger) (boot.Part, string, error
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}
-	s, err := boot.ListenHTTP("dashboard", c.DashboardAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_DASHBOARD_ADDR", Logger: log})
+	secure, err := serverTLS(c.DashboardTLS, dashboardCert, log)
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}
-	log.Info("dashboard listens", "addr", s.Addr())
+	s, err := boot.ListenHTTP("dashboard", c.DashboardAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_DASHBOARD_ADDR", Logger: log, TLS: secure})
+	if err != nil {
+		return boot.Part{}, "", errors.Join(err, rdb.Close())
+	}
+	log.Info("dashboard listens", "addr", s.Addr(), "tls", secure != nil)
 	serve := s.Part()
 	return boot.Part{Name: "dashboard", Run: func(ctx context.Context) error {
 		return errors.Join(serve.Run(ctx), rdb.Close())
