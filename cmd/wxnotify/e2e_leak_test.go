@@ -58,6 +58,7 @@ func TestFailuresShowNoSecretAndSendAtMostTwice(t *testing.T) {
 		t.Error("the dashboard shows no task with an error, so nothing was tested")
 	}
 	w.wantCleanTaskErrors(canaries)
+	w.wantCleanRedis([]string{wrongSecret}, tokens)
 	for _, p := range []*process{worker.process, g.process, dashboard, w.sandbox.process} {
 		noLeak(t, "the log of "+p.name, p.out.String(), canaries...)
 	}
