@@ -36,7 +36,7 @@ const (
 
 // gatewayCodes are the statuses the gateway answers with as a rule; any other
 // gets its series when it first occurs.
-var gatewayCodes = []int{200, 202, 400, 401, 404, 409, 413, 415, 422, 500, 503}
+var gatewayCodes = []int{200, 202, 400, 401, 404, 409, 413, 415, 422, 429, 500, 503}
 
 // Labels lists the label values a process is going to use. A process leaves out
 // what it does not record: the series over an empty list are not created.

@@ -71,6 +71,7 @@ type wire struct {
 	OnUnknown OnUnknown         `json:"unk,omitempty"`
 	Enqueued  int64             `json:"enq"`
 	Hash      string            `json:"hash"`
+	RequestID string            `json:"rid,omitempty"`
 }
 
 // encode returns the payload of an envelope whose notification has its defaults.
@@ -82,7 +83,7 @@ func encode(e Envelope) ([]byte, error) {
 		State: unless(e.MiniprogramState, "formal"), Lang: unless(e.Lang, "zh_CN"),
 		SendAt: millis(e.SendAt), NotAfter: millis(e.NotAfter),
 		Priority: unless(e.Priority, Default), OnUnknown: unless(e.OnUnknown, Resend),
-		Enqueued: millis(e.EnqueuedAt), Hash: e.Hash,
+		Enqueued: millis(e.EnqueuedAt), Hash: e.Hash, RequestID: e.RequestID,
 	}
 	if e.Page != nil && *e.Page != e.Kind.defaultPage() {
 		w.Page = e.Page
@@ -152,7 +153,7 @@ func (w wire) envelope(kind Kind) (Envelope, error) {
 			FormID: w.FormID, EmphasisKeyword: w.Emphasis, SN: w.SN, ModelID: w.ModelID,
 			NotifyType: w.Type, NotifyCode: w.NoteCode, Content: w.Content, Check: w.Check, Ext: w.Ext,
 			MiniprogramState: w.State, Lang: w.Lang, SendAt: fromMillis(w.SendAt), NotAfter: fromMillis(w.NotAfter),
-			Priority: w.Priority, OnUnknown: w.OnUnknown,
+			Priority: w.Priority, OnUnknown: w.OnUnknown, RequestID: w.RequestID,
 		}.WithDefaults(),
 		EnqueuedAt: fromMillis(w.Enqueued),
 		Hash:       w.Hash,

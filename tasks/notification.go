@@ -77,6 +77,10 @@ type Notification struct {
 	// longer than WeChat takes. It is done before the notification is stored, so the
 	// ContentHash is that of what is sent.
 	Truncate bool
+	// RequestID names the request that it came with: up to 64 visible ASCII characters,
+	// which the worker's log repeats beside the outcome, so put nothing personal into
+	// them. No content. Default none.
+	RequestID string
 }
 
 // Recipient names who gets a notification.

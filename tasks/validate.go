@@ -39,6 +39,8 @@ const (
 	maxDataKeys = 20   // a template has at most a handful
 	maxKey      = 64   // bytes
 	maxValue    = 1024 // bytes
+
+	maxRequestID = 64
 )
 
 // What is wrong with the fields that every notification has; made once, because
@@ -50,7 +52,8 @@ var (
 	detailCode   = fmt.Sprintf("the login code from wx.login, at most %d visible characters", maxOpaque)
 	detailFormID = fmt.Sprintf("the formId of a submit event or a prepay_id, at most %d visible characters without ';' or ','; "+
 		"the developer tools' simulator gives a mock one that cannot be used", maxOpaque)
-	detailTemplate = fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque)
+	detailRequestID = fmt.Sprintf("use at most %d visible ASCII characters without blanks, or leave it out", maxRequestID)
+	detailTemplate  = fmt.Sprintf("required: the template's id from the WeChat console, at most %d letters, digits, '_' or '-'", maxOpaque)
 )
 
 // Validate checks a notification as it would be enqueued at now. The error is
@@ -72,6 +75,7 @@ func (n Notification) Validate(now time.Time) error {
 	oneOf(&v, "priority", n.Priority, Priorities()...)
 	oneOf(&v, "on_unknown", n.OnUnknown, Resend, Drop)
 	v.times(n, now)
+	v.check(n.RequestID == "" || len(n.RequestID) <= maxRequestID && visible(n.RequestID), "request_id", detailRequestID)
 	return v.err()
 }
 

@@ -88,7 +88,7 @@ func (d *delivery) follow(a *attempt, result answer, r rule, delay time.Duration
 	}
 	d.log.Log(context.Background(), failureLevel(result), "notification waits after a failed attempt",
 		"app", d.app, "id", a.ID, "kind", a.Kind, "class", result.class, "errcode", result.errcode, "reason", result.reason,
-		"attempts", s.Attempts, "after", delay.Round(time.Millisecond))
+		"attempts", s.Attempts, "after", delay.Round(time.Millisecond), requestID(a))
 	return &later{after: delay, failure: r.failure, why: "retrying: " + explain(result)}
 }
 
@@ -192,7 +192,16 @@ func (d *delivery) observeEnd(a *attempt, o tasks.Outcome, result answer) {
 	d.log.LogAttrs(context.Background(), level, "notification ended",
 		slog.String("app", d.app), slog.String("id", a.ID), slog.String("kind", string(a.Kind)),
 		slog.String("outcome", string(o)), slog.Int("errcode", result.errcode), slog.String("reason", string(result.reason)),
-		slog.String("msgid", result.msgID), slog.Int("attempts", a.admitted.Attempts))
+		slog.String("msgid", result.msgID), slog.Int("attempts", a.admitted.Attempts), requestID(a))
+}
+
+// requestID says for the log which request a notification came with. What came with
+// none has no such attribute: handlers leave an empty one out.
+func requestID(a *attempt) slog.Attr {
+	if a.RequestID == "" {
+		return slog.Attr{}
+	}
+	return slog.String("request_id", a.RequestID)
 }
 
 // explain says in a few words why an attempt failed, for the dashboard.

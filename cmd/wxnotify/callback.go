@@ -68,11 +68,17 @@ func callbackApps(c *config.Config) []callback.App {
 
 // callbackPart serves the callback on an address of its own.
 func callbackPart(c *config.Config, log *slog.Logger, handler http.Handler) (boot.Part, error) {
-	s, err := boot.ListenHTTP("callback", c.CallbackAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_CALLBACK_ADDR", Logger: log})
+	secure, err := serverTLS(c.CallbackTLS, callbackCert, log)
 	if err != nil {
 		return boot.Part{}, err
 	}
-	log.Info("callback listens", "addr", s.Addr())
+	s, err := boot.ListenHTTP("callback", c.CallbackAddr, handler, boot.HTTPOptions{
+		Variable: "WXNOTIFY_CALLBACK_ADDR", Logger: log, TLS: secure, MaxConnections: c.GatewayMaxConnections,
+	})
+	if err != nil {
+		return boot.Part{}, err
+	}
+	log.Info("callback listens", "addr", s.Addr(), "tls", secure != nil)
 	return s.Part(), nil
 }
 

@@ -78,6 +78,7 @@ func (k *checkCmd) Run(p *program) error {
 		return err
 	default:
 		r.add(levelOK, "configuration", "apps: %d", len(c.Apps))
+		checkCerts(c, time.Now(), r)
 		checkLive(ctx, p, c, r)
 	}
 	if err := k.print(p.stdout, r); err != nil {

@@ -38,7 +38,8 @@ func (*devCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	d := &dev{program: p, config: c, log: newLogger(p.stderr, c)}
+	d := &dev{program: p, config: c}
+	d.log, d.level = newLeveledLogger(p.stderr, c)
 	parts, err := d.wire()
 	if err != nil {
 		d.rollBack()
@@ -52,6 +53,7 @@ type dev struct {
 	*program
 	config *config.Config
 	log    *slog.Logger
+	level  *slog.LevelVar
 
 	metrics    *metrics.Metrics
 	client     *producer.Client
@@ -128,7 +130,7 @@ func (d *dev) wireWorker() (boot.Part, error) {
 		return boot.Part{}, err
 	}
 	d.unfinished = append(d.unfinished, func() { _ = w.close() })
-	admin, addr, err := adminPart(d.config, d.log, d.metrics, w.worker.Ready)
+	admin, addr, err := adminPart(d.config, d.log, d.level, d.metrics, w.worker.Ready)
 	if err != nil {
 		return boot.Part{}, err
 	}

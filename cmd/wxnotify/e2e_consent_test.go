@@ -375,6 +375,7 @@ func TestALoginCodeIsExchangedOnce(t *testing.T) {
 	for _, p := range []*process{a.process, b.process, g.process} {
 		noLeak(t, "the log of "+p.name, p.out.String(), "canary-login-code", "session_key")
 	}
+	w.wantCleanRedis(nil, []string{w.token(testApp)})
 }
 
 // pointers counts the ids whose pointer holds an openid.

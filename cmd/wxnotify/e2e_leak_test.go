@@ -58,6 +58,7 @@ func TestFailuresShowNoSecretAndSendAtMostTwice(t *testing.T) {
 		t.Error("the dashboard shows no task with an error, so nothing was tested")
 	}
 	w.wantCleanTaskErrors(canaries)
+	w.wantCleanRedis([]string{wrongSecret}, tokens)
 	for _, p := range []*process{worker.process, g.process, dashboard, w.sandbox.process} {
 		noLeak(t, "the log of "+p.name, p.out.String(), canaries...)
 	}
@@ -140,8 +141,9 @@ func (w *world) wantTroubledOutcomes(g *gatewayProcess) {
 		for _, id := range troubledIDs() {
 			taskstest.Eventually(w.t, 30*time.Second, func() string {
 				_, s := g.status(app, id)
-				if s.Status != "retrying" || s.Reason == "" || s.Remedy == "" {
-					return fmt.Sprintf("%s of %s: %+v, want it retrying with reason and remedy", id, app, s)
+				// What the pause held back before its first attempt is still queued.
+				if s.Status != "retrying" && s.Status != "queued" || s.Reason == "" || s.Remedy == "" {
+					return fmt.Sprintf("%s of %s: %+v, want it waiting with reason and remedy", id, app, s)
 				}
 				return ""
 			})

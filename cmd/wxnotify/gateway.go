@@ -18,13 +18,13 @@ func (*gatewayCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(p.stderr, c)
+	log, level := newLeveledLogger(p.stderr, c)
 	m := newMetrics(c)
 	client, err := newProducer(c)
 	if err != nil {
 		return err
 	}
-	admin, _, err := adminPart(c, log, m, gatewayReady(client, m))
+	admin, _, err := adminPart(c, log, level, m, gatewayReady(client, m))
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}

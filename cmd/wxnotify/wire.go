@@ -30,9 +30,16 @@ import (
 // newLogger makes the process's logger, and hands it to go-redis, which knows
 // only a global one.
 func newLogger(w io.Writer, c *config.Config) *slog.Logger {
-	log := boot.NewLogger(w, c.LogLevel, c.LogFormat, c.Secrets())
-	redis.SetLogger(boot.RedisLogger(log))
+	log, _ := newLeveledLogger(w, c)
 	return log
+}
+
+// newLeveledLogger is newLogger for processes whose admin port can change the level.
+func newLeveledLogger(w io.Writer, c *config.Config) (*slog.Logger, *slog.LevelVar) {
+	level := boot.NewLevel(c.LogLevel)
+	log := boot.NewLogger(w, level, c.LogFormat, c.Secrets())
+	redis.SetLogger(boot.RedisLogger(log))
+	return log, level
 }
 
 func newMetrics(c *config.Config) *metrics.Metrics {
@@ -78,13 +85,17 @@ func appIDs(c *config.Config) []string {
 	return ids
 }
 
-// adminPart serves metrics and health. ready says whether the process may get work.
-func adminPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, string, error) {
-	s, err := boot.ListenHTTP("admin", c.AdminAddr, metrics.AdminMux(m, ready), boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
+// adminPart serves metrics, health and the log level. ready says whether the process
+// may get work.
+func adminPart(c *config.Config, log *slog.Logger, level *slog.LevelVar, m *metrics.Metrics, ready func(context.Context) error) (boot.Part, string, error) {
+	mux := http.NewServeMux()
+	mux.Handle("/", metrics.AdminMux(m, ready))
+	mux.Handle("/log-level", boot.LevelHandler(level, log))
+	s, err := boot.ListenHTTP("admin", c.AdminAddr, mux, boot.HTTPOptions{Variable: "WXNOTIFY_ADMIN_ADDR", Logger: log})
 	if err != nil {
 		return boot.Part{}, "", err
 	}
-	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz")
+	log.Info("admin port listens", "addr", s.Addr(), "paths", "/metrics /healthz /readyz /log-level")
 	return s.Part(), s.Addr(), nil
 }
 
@@ -230,11 +241,17 @@ func gatewayPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, client 
 		}
 		parts = append(parts, serve)
 	}
-	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, api, boot.HTTPOptions{Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log})
+	secure, err := serverTLS(c.GatewayTLS, gatewayCert, log)
 	if err != nil {
 		return abandon(err)
 	}
-	log.Info("gateway listens", "addr", s.Addr())
+	s, err := boot.ListenHTTP("gateway", c.GatewayAddr, api, boot.HTTPOptions{
+		Variable: "WXNOTIFY_GATEWAY_ADDR", Logger: log, TLS: secure, MaxConnections: c.GatewayMaxConnections,
+	})
+	if err != nil {
+		return abandon(err)
+	}
+	log.Info("gateway listens", "addr", s.Addr(), "tls", secure != nil)
 	return together("gateway", log, append(parts, s.Part())...), s.Addr(), nil
 }
 
@@ -244,7 +261,7 @@ func newGateway(c *config.Config, log *slog.Logger, m *metrics.Metrics, client *
 		keys[i] = gateway.Key{Name: k.Name, Key: string(k.Key)}
 	}
 	return gateway.New(gateway.Config{
-		Sender: client, Keys: keys, Apps: appIDs(c), Logger: log,
+		Sender: client, Keys: keys, KeyRate: c.GatewayKeyRate, Apps: appIDs(c), Logger: log,
 		Observe: m.GatewayRequest, ObserveEnqueue: m.Enqueued, ObserveGrant: m.Grant,
 	})
 }
@@ -276,11 +293,15 @@ func dashboardPart(c *config.Config, log *slog.Logger) (boot.Part, string, error
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}
-	s, err := boot.ListenHTTP("dashboard", c.DashboardAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_DASHBOARD_ADDR", Logger: log})
+	secure, err := serverTLS(c.DashboardTLS, dashboardCert, log)
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}
-	log.Info("dashboard listens", "addr", s.Addr())
+	s, err := boot.ListenHTTP("dashboard", c.DashboardAddr, handler, boot.HTTPOptions{Variable: "WXNOTIFY_DASHBOARD_ADDR", Logger: log, TLS: secure})
+	if err != nil {
+		return boot.Part{}, "", errors.Join(err, rdb.Close())
+	}
+	log.Info("dashboard listens", "addr", s.Addr(), "tls", secure != nil)
 	serve := s.Part()
 	return boot.Part{Name: "dashboard", Run: func(ctx context.Context) error {
 		return errors.Join(serve.Run(ctx), rdb.Close())

@@ -13,13 +13,13 @@ func (*workerCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(p.stderr, c)
+	log, level := newLeveledLogger(p.stderr, c)
 	m := newMetrics(c)
 	w, err := newWorkerParts(c, log, m)
 	if err != nil {
 		return err
 	}
-	admin, _, err := adminPart(c, log, m, w.worker.Ready)
+	admin, _, err := adminPart(c, log, level, m, w.worker.Ready)
 	if err != nil {
 		return w.abandon(err)
 	}

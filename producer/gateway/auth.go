@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Key lets a caller in.
@@ -75,7 +76,8 @@ func (ring keyring) owner(key string) string {
 	return name
 }
 
-// withKey lets requests with a valid key through, before their body is read.
+// withKey lets requests with a valid key through, as many as it may make, before
+// their body is read.
 func (g *gateway) withKey(next endpoint) endpoint {
 	return func(x *exchange) reply {
 		scheme, key, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
@@ -87,10 +89,16 @@ func (g *gateway) withKey(next endpoint) endpoint {
 			return unauthorized("this key is not valid here: use one of the gateway's WXNOTIFY_GATEWAY_KEYS, the part after the name",
 				`Bearer realm="wxnotify", error="invalid_token"`)
 		}
+		if x.allowance = g.allowances[x.key]; x.allowance != nil {
+			if wait := x.allowance.take(time.Now()); wait > 0 {
+				return tooMany(wait).reply()
+			}
+		}
 		return next(x)
 	}
 }
 
+// unauthorized ends the connection, so that net/http does not wait for the body.
 func unauthorized(detail, challenge string) reply {
-	return newProblem(http.StatusUnauthorized, detail).with("WWW-Authenticate", challenge).reply()
+	return newProblem(http.StatusUnauthorized, detail).with("WWW-Authenticate", challenge).with("Connection", "close").reply()
 }

@@ -43,6 +43,9 @@ func (g *gateway) createBatch(x *exchange) reply {
 		return p.reply()
 	}
 	x.items = len(items)
+	if x.allowance != nil {
+		x.allowance.charge(len(items) - 1)
+	}
 	results, p := g.sendAll(x, items)
 	if p != nil {
 		return p.reply()
@@ -120,6 +123,7 @@ func (g *gateway) sendAll(x *exchange, items []json.RawMessage) ([]batchResult, 
 		case dry:
 			trials.add(n, i)
 		default:
+			n.RequestID = x.requestID
 			valid.add(n, i)
 		}
 	}

@@ -156,3 +156,17 @@ func TestSenderForgets(t *testing.T) {
 	b := setup(t, func(c *Config) { c.Sender = forgetful{c.Sender.(*fakeSender)} })
 	b.do("POST", "/v1/notifications:batch", batch(notification())).want(500)
 }
+
+func TestItemsCarryTheRequestsID(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.do("POST", "/v1/notifications:batch", batch(notification("id", "r-1"), notification("id", "r-2")), "X-Request-Id: req-4711").want(200)
+	for _, n := range b.sender.sent {
+		if n.RequestID != "req-4711" {
+			t.Errorf("%s came with %q", n.ID, n.RequestID)
+		}
+	}
+	if len(b.sender.sent) != 2 {
+		t.Errorf("%d were sent, want 2", len(b.sender.sent))
+	}
+}

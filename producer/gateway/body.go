@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -35,12 +34,9 @@ func (x *exchange) readPost(limit int64) (json.RawMessage, *problem) {
 	if p := checkMediaType(x.r.Header); p != nil {
 		return nil, p
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, limit))
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge()
-	}
-	if err != nil {
-		return nil, newProblem(http.StatusBadRequest, "the body did not arrive as announced: send it again")
+	body, p := x.readBody(limit)
+	if p != nil {
+		return nil, p
 	}
 	return parseObject(body)
 }

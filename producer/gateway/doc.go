@@ -26,8 +26,10 @@
 //	413  body over 64 KiB; batch over 1 MiB or over 1000 notifications: split it
 //	415  Content-Type is not application/json in UTF-8
 //	422  the JSON is fine, fields are not
-//	503  Redis does not answer, or no worker has said yet whether reports count;
-//	     repeat with the same id after Retry-After
+//	429  the key has used up its requests per second; repeat after Retry-After
+//	503  Redis does not answer, or is full, or too many large bodies arrive at once,
+//	     or no worker has said yet whether reports count; repeat with the same id
+//	     after Retry-After
 //
 // A batch answers 200 with one result per notification, in order; a result is a
 // receipt or a problem with a status of its own, whose fields are named as in a

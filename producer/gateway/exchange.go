@@ -21,6 +21,10 @@ type exchange struct {
 	key       string // name of the caller's key, once known
 	app, id   string // of the notification, once judged
 	items     int    // of a batch
+
+	allowance *allowance // of the caller's key; nil: any number of requests
+	intake    *intake
+	held      int64 // of intake
 }
 
 // reply is an answer not yet written. Endpoints return it instead of writing
@@ -46,14 +50,31 @@ func answer(status int, v any) reply {
 func (g *gateway) handler(path string, next endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		x := &exchange{w: w, r: r, requestID: requestID(r)}
+		x := &exchange{w: w, r: r, requestID: requestID(r), intake: g.intake}
+		defer func() { g.intake.giveBack(x.held) }()
 		reply := g.guarded(x, next)
 		w.Header().Set("X-Request-Id", x.requestID)
 		reply.write(w)
 		took := time.Since(start)
 		g.observe(path, reply.status, took)
-		g.logger.LogAttrs(r.Context(), slog.LevelInfo, "request", x.attrs(path, reply.status, took)...)
+		g.log(x, path, reply.status, took)
 	})
+}
+
+// log writes the line of a request; of those that are refused for their key or its
+// rate, some.
+func (g *gateway) log(x *exchange, path string, status int, took time.Duration) {
+	attrs := x.attrs(path, status, took)
+	if s := g.refusals[status]; s != nil {
+		leftOut, write := s.take(time.Now())
+		if !write {
+			return
+		}
+		if leftOut > 0 {
+			attrs = append(attrs, slog.Int("left_out", leftOut))
+		}
+	}
+	g.logger.LogAttrs(x.r.Context(), slog.LevelInfo, "request", attrs...)
 }
 
 // guarded turns a panic into a 500. What was panicked with may hold anything,
@@ -116,12 +137,14 @@ func requestID(r *http.Request) string {
 	return uuid.NewString()
 }
 
-// write sends a reply that no cache keeps.
+// write sends a reply that no cache keeps and no page can embed.
 func (r reply) write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	for name, value := range r.header {
 		h.Set(name, value)
 	}

@@ -44,7 +44,12 @@ type Config struct {
 	// Apps are the AppIDs callers may name; with exactly one, they may leave it
 	// out. Default none: every request names its app, and the Sender judges it.
 	Apps []string
-	// Logger gets one line per request. Default: nothing is logged.
+	// KeyRate is how many requests a second each key may make of this gateway, a batch
+	// counting as its notifications; one second's worth can be saved up. Beyond, the
+	// answer is 429. Default 0: any number.
+	KeyRate float64
+	// Logger gets one line per request; of those with a wrong key, or beyond its
+	// rate, a few a second. Default: nothing is logged.
 	Logger *slog.Logger
 	// Observe is told of every request: the route's pattern (see Routes) or
 	// "other", the status and the time it took. Default: nobody.
@@ -68,10 +73,13 @@ const (
 // otherRoute is the route of requests that match none.
 const otherRoute = "other"
 
-// gateway holds what the endpoints share. It never changes after New.
+// gateway holds what the endpoints share. After New only what it counts changes.
 type gateway struct {
 	sender         Sender
 	keys           keyring
+	allowances     map[string]*allowance // by the key's name; nil: there is no limit
+	intake         *intake
+	refusals       map[int]*sparse // by status
 	apps           []string
 	logger         *slog.Logger
 	observe        func(route string, code int, d time.Duration)
@@ -103,8 +111,9 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	g := &gateway{
-		sender: c.Sender, keys: keys, apps: slices.Clone(c.Apps),
-		logger: c.Logger, observe: c.Observe, observeEnqueue: c.ObserveEnqueue, observeGrant: c.ObserveGrant,
+		sender: c.Sender, keys: keys, allowances: newAllowances(keys, c.KeyRate), apps: slices.Clone(c.Apps), intake: newIntake(),
+		refusals: map[int]*sparse{http.StatusUnauthorized: {}, http.StatusTooManyRequests: {}},
+		logger:   c.Logger, observe: c.Observe, observeEnqueue: c.ObserveEnqueue, observeGrant: c.ObserveGrant,
 	}
 	g.fillHooks()
 	return g.mux(), nil

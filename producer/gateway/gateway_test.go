@@ -584,6 +584,9 @@ func TestRequestID(t *testing.T) {
 		if !strings.Contains(b.log.String(), fmt.Sprintf(`"request_id":%q`, got)) {
 			t.Errorf("the log has no line of %q", got)
 		}
+		if sent := b.sender.last(t).RequestID; sent != got {
+			t.Errorf("the notification came with %q, want %q", sent, got)
+		}
 	}
 }
 

@@ -36,6 +36,7 @@ func (g *gateway) create(x *exchange) reply {
 		return p.reply()
 	}
 	x.app, x.id = n.App, n.ID
+	n.RequestID = x.requestID
 	r, p := g.send(x, n)
 	g.count(n, r, p)
 	if p != nil {

@@ -1,9 +1,12 @@
 package boot
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +20,12 @@ type HTTPOptions struct {
 	Variable string
 	// Logger gets what net/http has to say. Required.
 	Logger *slog.Logger
+	// TLS, if set, has the server speak HTTPS, and tell browsers to insist on it.
+	// Default: plain HTTP.
+	TLS *tls.Config
+	// MaxConnections is how many connections may be open at once. A further one takes
+	// the place of an idle one, or waits. Default 0: any number.
+	MaxConnections int
 	// WriteTimeout bounds the time from the end of the request's header to the
 	// end of the answer. Default 30s.
 	WriteTimeout time.Duration
@@ -53,8 +62,7 @@ func ListenHTTP(name, addr string, h http.Handler, o HTTPOptions) (*HTTPServer, 
 	if err != nil {
 		return nil, fmt.Errorf("boot: %s: cannot listen on the address of %s: %w", name, o.Variable, err)
 	}
-	log := o.Logger.With("component", name)
-	return &HTTPServer{
+	s := &HTTPServer{
 		name:     name,
 		listener: listener,
 		grace:    o.ShutdownTimeout,
@@ -65,9 +73,57 @@ func ListenHTTP(name, addr string, h http.Handler, o HTTPOptions) (*HTTPServer, 
 			WriteTimeout:      o.WriteTimeout,
 			IdleTimeout:       idleTimeout,
 			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+			ErrorLog:          serverLog(o.Logger.With("component", name)),
 		},
-	}, nil
+	}
+	s.limit(o.MaxConnections)
+	s.secure(o.TLS)
+	return s, nil
+}
+
+func (s *HTTPServer) limit(most int) {
+	if most > 0 {
+		l := limit(s.listener, most)
+		s.listener, s.server.ConnState = l, l.observe
+	}
+}
+
+// secure has the server speak TLS: HTTP/1.1 alone, so that a connection carries one
+// request at a time and the bound on connections bounds what they cost.
+func (s *HTTPServer) secure(config *tls.Config) {
+	if config == nil {
+		return
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"http/1.1"}
+	s.listener = tls.NewListener(s.listener, config)
+	s.server.Handler = strict(s.server.Handler)
+}
+
+// strict has browsers use HTTPS alone for this host, for a year.
+func strict(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// serverLog takes the lines of net/http. A TLS handshake that fails is the client's
+// affair: load balancers and scanners make one after the other.
+func serverLog(logger *slog.Logger) *log.Logger {
+	return log.New(serverLines{logger}, "", 0)
+}
+
+type serverLines struct{ log *slog.Logger }
+
+// Write takes one line.
+func (l serverLines) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, string(bytes.TrimRight(line, "\n")))
+	return len(line), nil
 }
 
 // Addr is the address it listens on, with the port that was chosen for 0.

@@ -10,18 +10,14 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// NewLogger returns the logger of a process. level is debug, info, warn or
-// error, format text or json; anything else is info and text. Whatever is logged
+// NewLogger returns the logger of a process. It follows level, see NewLevel; format
+// is text or json, anything else is text. Whatever is logged
 // loses every text of secrets that has at least four characters, and the values
 // of WeChat's secret parameters (access_token=…, "session_key":"…") wherever
 // they stand: in the message, in attributes, in errors. Identical warnings are
 // written once in five seconds.
-func NewLogger(w io.Writer, level, format string, secrets []string) *slog.Logger {
-	var lowest slog.Level
-	if err := lowest.UnmarshalText([]byte(level)); err != nil {
-		lowest = slog.LevelInfo
-	}
-	opts := &slog.HandlerOptions{Level: lowest}
+func NewLogger(w io.Writer, level slog.Leveler, format string, secrets []string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
 	var out slog.Handler = slog.NewTextHandler(w, opts)
 	if format == "json" {
 		out = slog.NewJSONHandler(w, opts)

@@ -21,7 +21,7 @@ func TestLevels(t *testing.T) {
 		"debug": "debug info warn error ", "info": "info warn error ", "warn": "warn error ", "error": "error ", "nonsense": "info warn error ",
 	} {
 		var out buffer
-		log := NewLogger(&out, level, "text", nil)
+		log := NewLogger(&out, NewLevel(level), "text", nil)
 		log.Debug("debug")
 		log.Info("info")
 		log.Warn("warn")
@@ -40,7 +40,7 @@ func TestLevels(t *testing.T) {
 func TestAsynqSpeaksAtItsLevels(t *testing.T) {
 	t.Parallel()
 	var out buffer
-	log := AsynqLogger(NewLogger(&out, "debug", "text", nil), "lane")
+	log := AsynqLogger(NewLogger(&out, NewLevel("debug"), "text", nil), "lane")
 	log.Debug("a")
 	log.Info("b")
 	log.Warn("c")
@@ -52,7 +52,7 @@ func TestAsynqSpeaksAtItsLevels(t *testing.T) {
 		}
 	}
 	var quiet buffer
-	log = AsynqLogger(NewLogger(&quiet, "info", "text", nil), "lane")
+	log = AsynqLogger(NewLogger(&quiet, NewLevel("info"), "text", nil), "lane")
 	log.Info("Starting processing")
 	log.Warn("Retry exhausted for task id=wx1:a") // for each dead letter
 	if quiet.String() != "" {
@@ -64,7 +64,7 @@ func TestRepeatedWarnings(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out buffer
-		log := NewLogger(&out, "info", "text", nil)
+		log := NewLogger(&out, NewLevel("info"), "text", nil)
 		redis := RedisLogger(log)
 		for i := range 100 {
 			redis.Printf(context.Background(), "read tcp 127.0.0.1:%d->127.0.0.1:6379: connection reset", 40000+i)

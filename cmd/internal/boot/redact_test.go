@@ -88,7 +88,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 			t.Run(format+" "+name, func(t *testing.T) {
 				t.Parallel()
 				var out buffer
-				log := NewLogger(&out, "debug", format, []string{known, "", "abc", known[:6]})
+				log := NewLogger(&out, NewLevel("debug"), format, []string{known, "", "abc", known[:6]})
 				log.Info("a line", name, value)
 				log.With(name, value).WithGroup("group").Info("a line", slog.Group("inner", slog.Any(name, value)))
 				switch value.(type) {
@@ -150,7 +150,7 @@ func FuzzRedact(f *testing.F) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	log := NewLogger(&buffer{}, "info", "json", []string{known, "another-secret"})
+	log := NewLogger(&buffer{}, NewLevel("info"), "json", []string{known, "another-secret"})
 	for b.Loop() {
 		log.Info("sent", "app", "wx1234567890abcdef", "id", "0197b9a0-0000-7000-8000-000000000000", "kind", "subscribe", "errcode", 0)
 	}

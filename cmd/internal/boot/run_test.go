@@ -43,7 +43,7 @@ func TestPartsStopLastFirst(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		time.AfterFunc(time.Second, func() { cancel(errors.New("signal: terminated")) })
 		var out buffer
-		err := Run(ctx, NewLogger(&out, "info", "text", nil), j.part("redis", 0, nil), j.part("worker", time.Minute, nil), j.part("gateway", time.Second, context.Canceled))
+		err := Run(ctx, NewLogger(&out, NewLevel("info"), "text", nil), j.part("redis", 0, nil), j.part("worker", time.Minute, nil), j.part("gateway", time.Second, context.Canceled))
 		want := []string{"told gateway", "ended gateway", "told worker", "ended worker", "told redis", "ended redis"}
 		if err != nil || !slices.Equal(j.events, want) {
 			t.Errorf("%v, %v", err, j.events)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/wxnotify/wxnotify/cmd/internal/servercert"
 	"github.com/wxnotify/wxnotify/tasks"
 )
 
@@ -27,6 +28,16 @@ type Config struct {
 	CallbackAddr string
 	// GatewayKeys are who may use the HTTP API. Default none.
 	GatewayKeys []GatewayKey
+	// GatewayKeyRate is how many requests a second each key may make of this process, a
+	// batch counting as its notifications; 0: any number. Default 0.
+	GatewayKeyRate float64
+	// GatewayMaxConnections is how many connections may be open at once, to GatewayAddr
+	// and to CallbackAddr each; 0: any number. Default 1024.
+	GatewayMaxConnections int
+	// GatewayTLS is the certificate of GatewayAddr. Default none: it speaks plain HTTP.
+	GatewayTLS servercert.Files
+	// CallbackTLS is that of CallbackAddr. Default none: it speaks plain HTTP.
+	CallbackTLS servercert.Files
 	// AdminAddr is where metrics and health listen. Default :8081.
 	AdminAddr string
 	// SandboxAddr is where the sandbox WeChat listens. Default 127.0.0.1:8082.
@@ -39,6 +50,8 @@ type Config struct {
 	DashboardPassword Secret
 	// DashboardPrometheusURL is where the dashboard reads its charts. Default none.
 	DashboardPrometheusURL string
+	// DashboardTLS is the certificate of DashboardAddr. Default none: it speaks plain HTTP.
+	DashboardTLS servercert.Files
 	// MaxQueued is how many notifications of one app may wait; 0: any number. Default 0.
 	MaxQueued int
 	// Concurrency is the number of handlers per app and lane. Default 64.

@@ -58,6 +58,8 @@ func (l *loader) load() *Config {
 	l.apps(c, s)
 	l.addresses(c, s)
 	l.gatewayKeys(c, s)
+	l.gatewayLimits(c, s)
+	l.tls(c, s)
 	l.dashboard(c, s)
 	l.durations(c, s)
 	l.timeoutChain(c)

@@ -136,6 +136,21 @@ func (l *loader) gatewayKeys(c *Config, s spec) {
 	}
 }
 
+// maxConnectionsLimit is more than a process can hold.
+const maxConnectionsLimit = 1_000_000
+
+func (l *loader) gatewayLimits(c *Config, s spec) {
+	const rate = "GATEWAY_KEY_RATE"
+	c.GatewayMaxConnections = l.count("GATEWAY_MAX_CONNECTIONS", s.GatewayMaxConnections, 0, maxConnectionsLimit)
+	c.GatewayKeyRate = l.number(rate, s.GatewayKeyRate, maxRate)
+	if c.GatewayKeyRate > 0 && c.GatewayKeyRate < minKeyRate {
+		l.add(rate, fmt.Sprintf("must be 0 or at least %g, which is a request in 100 seconds", minKeyRate))
+	}
+}
+
+// minKeyRate keeps a caller's wait within what it will wait.
+const minKeyRate = 0.01
+
 func parseKey(entry string) (GatewayKey, string) {
 	name, key, ok := strings.Cut(entry, ":")
 	switch {

@@ -26,6 +26,12 @@ type spec struct {
 	CallbackAddr           string `split_words:"true"`
 	GatewayKeys            string `split_words:"true"`
 	GatewayKeysFile        string `split_words:"true"`
+	GatewayKeyRate         string `split_words:"true" default:"0"`
+	GatewayMaxConnections  string `split_words:"true" default:"1024"`
+	GatewayTLSCertFile     string `split_words:"true"`
+	GatewayTLSKeyFile      string `split_words:"true"`
+	CallbackTLSCertFile    string `split_words:"true"`
+	CallbackTLSKeyFile     string `split_words:"true"`
 	AdminAddr              string `split_words:"true" default:":8081"`
 	SandboxAddr            string `split_words:"true" default:"127.0.0.1:8082"`
 	DashboardAddr          string `split_words:"true" default:":8083"`
@@ -33,6 +39,8 @@ type spec struct {
 	DashboardPassword      string `split_words:"true"`
 	DashboardPasswordFile  string `split_words:"true"`
 	DashboardPrometheusURL string `split_words:"true"`
+	DashboardTLSCertFile   string `split_words:"true"`
+	DashboardTLSKeyFile    string `split_words:"true"`
 	MaxQueued              string `split_words:"true" default:"0"`
 	Concurrency            string `default:"64"`
 	BulkShare              string `split_words:"true" default:"0.2"`

@@ -23,15 +23,16 @@ type Row struct {
 func Table() []Row {
 	list := variables(prefix, &spec{})
 	list = append(list, variables(prefix+"_APP_<APPID>", &appSpec{})...)
-	secret := map[string]bool{}
+	named, secret := map[string]bool{}, map[string]bool{}
 	for _, v := range list {
+		named[v.name] = true
 		if twin, ok := strings.CutSuffix(v.name, "_FILE"); ok {
 			secret[twin] = true
 		}
 	}
 	var rows []Row
 	for _, v := range list {
-		if strings.HasSuffix(v.name, "_FILE") {
+		if twin, ok := strings.CutSuffix(v.name, "_FILE"); ok && named[twin] {
 			continue
 		}
 		m := meanings[strings.TrimPrefix(v.name, prefix+"_")]
@@ -102,9 +103,33 @@ var meanings = map[string]meaning{
 		"Who may use the HTTP API: `name:key,name:key`, keys of at least 16 characters. The gateway needs at least one.",
 		"允许调用 HTTP API 的密钥：`name:key,name:key`，每个密钥至少 16 个字符；gateway 至少需要一个。",
 	},
+	"GATEWAY_KEY_RATE": {
+		"Requests per second that each key may make of one gateway process, with a burst of one second's worth; a batch counts as its notifications. Beyond: 429. `0`: any number.",
+		"每个密钥每秒可向单个 gateway 进程发出的请求数，允许一秒份额的突发；批量请求按其通知条数计。超出时回答 429。`0` 表示不限。",
+	},
+	"GATEWAY_MAX_CONNECTIONS": {
+		"Connections open at once to the gateway's port, and to `WXNOTIFY_CALLBACK_ADDR`. A further one takes the place of an idle one, or waits. `0`: any number.",
+		"gateway 端口（以及 `WXNOTIFY_CALLBACK_ADDR`）同时打开的连接数上限；超出的连接会顶替空闲连接，或排队等待。`0` 表示不限。",
+	},
+	"GATEWAY_TLS_CERT_FILE": {
+		"File with the certificate of `WXNOTIFY_GATEWAY_ADDR` and those between it and its root, PEM; with it the gateway speaks HTTPS. Read again when it changes.",
+		"`WXNOTIFY_GATEWAY_ADDR` 的证书（含中间证书，PEM）文件；设置后使用 HTTPS。文件变化后会自动重新读取。",
+	},
+	"GATEWAY_TLS_KEY_FILE": {
+		"File with its private key, PEM, without a passphrase.",
+		"该证书的私钥文件（PEM，不带口令）。",
+	},
+	"CALLBACK_TLS_CERT_FILE": {
+		"As `WXNOTIFY_GATEWAY_TLS_CERT_FILE`, for `WXNOTIFY_CALLBACK_ADDR`.",
+		"同 `WXNOTIFY_GATEWAY_TLS_CERT_FILE`，用于 `WXNOTIFY_CALLBACK_ADDR`。",
+	},
+	"CALLBACK_TLS_KEY_FILE": {
+		"As `WXNOTIFY_GATEWAY_TLS_KEY_FILE`, for `WXNOTIFY_CALLBACK_ADDR`.",
+		"同 `WXNOTIFY_GATEWAY_TLS_KEY_FILE`，用于 `WXNOTIFY_CALLBACK_ADDR`。",
+	},
 	"ADMIN_ADDR": {
-		"Where metrics and health checks listen.",
-		"指标与健康检查的监听地址。",
+		"Where metrics, health checks and the log level listen. It has no login: keep it inside.",
+		"指标、健康检查与日志级别的监听地址。它没有登录，请勿对外开放。",
 	},
 	"SANDBOX_ADDR": {
 		"Where `wxnotify sandbox` listens.",
@@ -125,6 +150,14 @@ var meanings = map[string]meaning{
 	"DASHBOARD_PROMETHEUS_URL": {
 		"The Prometheus that draws the dashboard's charts. Without it there are none.",
 		"为控制台图表提供数据的 Prometheus 地址；留空则没有图表。",
+	},
+	"DASHBOARD_TLS_CERT_FILE": {
+		"As `WXNOTIFY_GATEWAY_TLS_CERT_FILE`, for the dashboard.",
+		"同 `WXNOTIFY_GATEWAY_TLS_CERT_FILE`，用于控制台。",
+	},
+	"DASHBOARD_TLS_KEY_FILE": {
+		"As `WXNOTIFY_GATEWAY_TLS_KEY_FILE`, for the dashboard.",
+		"同 `WXNOTIFY_GATEWAY_TLS_KEY_FILE`，用于控制台。",
 	},
 	"MAX_QUEUED": {
 		"How many notifications of one app may wait, beyond which the gateway and `send` answer busy; `0`: any number. Of each app by itself, so that one app's flood stops no other.",
@@ -175,8 +208,8 @@ var meanings = map[string]meaning{
 		"`WXNOTIFY_PURGE_CRON` 使用的时区。",
 	},
 	"LOG_LEVEL": {
-		"`debug`, `info`, `warn` or `error`.",
-		"`debug`、`info`、`warn` 或 `error`。",
+		"`debug`, `info`, `warn` or `error`; `/log-level` of the admin port changes it without a restart.",
+		"`debug`、`info`、`warn` 或 `error`；可通过管理端口的 `/log-level` 在线修改。",
 	},
 	"LOG_FORMAT": {
 		"`text` or `json`.",

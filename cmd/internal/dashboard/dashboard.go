@@ -64,12 +64,12 @@ const chartTimeout = 10 * time.Second
 func pages(mon http.Handler, prometheusURL string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", mon)
-	mux.Handle("/api/", uncached(maskErrors(mon)))
+	mux.Handle("/api/", maskErrors(mon))
 	charts := http.NotFoundHandler()
 	if prometheusURL != "" {
 		charts = http.TimeoutHandler(hideFailure(mon), chartTimeout, noCharts)
 	}
-	mux.Handle("/api/metrics", uncached(charts))
+	mux.Handle("/api/metrics", charts)
 	return mux
 }
 
@@ -120,16 +120,14 @@ func readOnly(next http.Handler) http.Handler {
 	})
 }
 
-func uncached(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
+// secured adds to every answer what browsers should know about it: no other site may
+// embed it or hear of it, and nothing but the page's own scripts and styles is kept.
 func secured(next http.Handler, policy string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
+		if !strings.HasPrefix(r.URL.Path, "/static/") {
+			h.Set("Cache-Control", "no-store")
+		}
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("X-Content-Type-Options", "nosniff")
