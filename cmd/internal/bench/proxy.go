@@ -94,15 +94,18 @@ func (p *proxy) join(client, server net.Conn) {
 func (p *proxy) ask(server io.Writer, client io.Reader, waiting *atomic.Bool) {
 	r, w := bufio.NewReaderSize(client, 64<<10), bufio.NewWriterSize(server, 64<<10)
 	for {
+		if _, err := r.Peek(1); err != nil {
+			return
+		}
+		if !waiting.Swap(true) { // before the end of a large command may reach the server, and be answered
+			p.roundTrips.Add(1)
+		}
 		if err := copyCommand(w, r); err != nil {
 			return
 		}
 		p.commands.Add(1)
 		if r.Buffered() > 0 {
 			continue
-		}
-		if !waiting.Swap(true) {
-			p.roundTrips.Add(1)
 		}
 		if w.Flush() != nil {
 			return
