@@ -242,8 +242,11 @@ type result struct {
 func command(t testing.TB, e env, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
+	if len(args) > 0 {
+		e = e.as(args[0])
+	}
 	cmd := exec.Command(binary, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = e.as(args[0]).environ(), &stdout, &stderr
+	cmd.Env, cmd.Stdout, cmd.Stderr = e.environ(), &stdout, &stderr
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatalf("run wxnotify %s: %v", strings.Join(args, " "), err)

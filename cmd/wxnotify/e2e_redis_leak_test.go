@@ -8,10 +8,11 @@ import (
 )
 
 // Where the content of a message and openids may be in Redis, by families of keys (see
-// family): the task, its dead letter, and the pointer that leads from an id to its
-// recipient. Everywhere else a digest stands for the openid.
+// family): the task, asynq's list of what a worker has in hand, the dead letter, and the
+// pointer that leads from an id to its recipient. Everywhere else a digest stands for
+// the openid.
 const (
-	mayHoldContent = "asynq:{}:t wxn:d:{}"
+	mayHoldContent = "asynq:{}:t asynq:workers:{} wxn:d:{}"
 	mayHoldOpenID  = mayHoldContent + " wxn:p:{}"
 )
 

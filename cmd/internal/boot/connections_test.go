@@ -73,6 +73,29 @@ func (c *client) answered() {
 	_ = resp.Body.Close()
 }
 
+// rests waits until the server takes it for the connection that became idle last, which
+// is a moment after the answer.
+func (c *client) rests(s *HTTPServer) {
+	c.t.Helper()
+	l := s.listener.(*limited)
+	last := func() string {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.idle.Len() == 0 {
+			return ""
+		}
+		return l.idle.Back().Value.(*limitedConn).RemoteAddr().String()
+	}
+	deadline := time.After(10 * time.Second)
+	for last() != c.conn.LocalAddr().String() {
+		select {
+		case <-deadline:
+			c.t.Fatal("the connection is not idle yet")
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
 // ended waits until the server has closed the connection.
 func (c *client) ended() {
 	c.t.Helper()
@@ -91,6 +114,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	for _, c := range []*client{first, second, first} { // so the second is idle for longer
 		c.ask("/")
 		c.answered()
+		c.rests(s)
 	}
 	third := connect(t, s.Addr())
 	third.ask("/")
