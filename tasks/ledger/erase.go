@@ -70,7 +70,11 @@ func (l *Ledger) Forgotten(ctx context.Context, app string, openIDs []string, ma
 	}
 	var gone []string
 	for i, mark := range marks {
-		if mark.Err() == nil && !made.After(noted(mark.Val())) {
+		switch err := mark.Err(); {
+		case errors.Is(err, redis.Nil): // was not erased
+		case err != nil: // which a redis.Nil before it hides
+			return nil, fmt.Errorf("ledger: look up erasures: %w", err)
+		case !made.After(noted(mark.Val())):
 			gone = append(gone, openIDs[i])
 		}
 	}
