@@ -52,10 +52,11 @@ func (f *fickle) accept(id string) {
 	s := ledger.Settlement{
 		Ref: a.Ref, Kind: a.Kind, CreatedAt: a.CreatedAt, Attempt: a.Attempt, Admitted: true, Next: ledger.End, Outcome: tasks.Accepted,
 	}
-	if _, err := f.ledger.Settle(f.t.Context(), s); err != nil {
+	settled, err := f.ledger.Settle(f.t.Context(), s)
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.add(s, 1)
+	f.add(s, 1, settled.At)
 }
 
 // lookAfter is another look, some time later.
@@ -136,9 +137,9 @@ func TestSettlementsOutliveAMastersAbsence(t *testing.T) {
 func TestRecentIsBounded(t *testing.T) {
 	f := newFickle(t)
 	for i := range 5*recentMost + 1 {
-		f.add(ledger.Settlement{Admitted: true, Ref: ledger.Ref{ID: fmt.Sprint(i)}}, 1)
+		f.add(ledger.Settlement{Admitted: true, Ref: ledger.Ref{ID: fmt.Sprint(i)}}, 1, time.Now())
 	}
-	f.add(ledger.Settlement{}, 0) // never: it was not admitted
+	f.add(ledger.Settlement{}, 0, time.Now()) // never: it was not admitted
 	if n := len(f.last) + len(f.kept); n != recentMost+1 {
 		t.Errorf("%d are kept", n)
 	}
