@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -130,6 +131,7 @@ func (r *recent) repeat(ctx context.Context, list []settlement) {
 			defer cancel()
 			changed, err := r.ledger.Resettle(ctx, s.Settlement, s.attempt, s.at)
 			switch {
+			case errors.Is(err, ledger.ErrNewer): // dealt with since, and so it will stay
 			case err != nil:
 				failed.Add(1)
 			case changed:
