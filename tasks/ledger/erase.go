@@ -56,6 +56,14 @@ func (e Erasures) CoverAll(app string, openIDs []string, made time.Time) bool {
 	return len(openIDs) > 0 && !slices.ContainsFunc(openIDs, rest)
 }
 
+// AddAll has the record of a notification erased that goes with all its recipients: that of
+// several is under none of them.
+func (e Erasures) AddAll(app string, to tasks.Recipient) {
+	if all := to.All(); len(all) > 1 {
+		e[Tag(app, to.Key())] = e[Tag(app, all[0])]
+	}
+}
+
 // Forgotten lists those of the openids that were erased after a notification was made.
 func (l *Ledger) Forgotten(ctx context.Context, app string, openIDs []string, made time.Time) ([]string, error) {
 	marks := make([]*redis.StringCmd, len(openIDs))
