@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -46,17 +47,18 @@ type recent struct {
 	due       []time.Time     // when all is recorded once more
 }
 
-// settlement is one of an admitted attempt, and its number.
+// settlement is one of an admitted attempt, its number, and when it was recorded.
 type settlement struct {
 	ledger.Settlement
 	attempt int
+	at      time.Time
 }
 
 func newRecent(l *ledger.Ledger, ids func(context.Context) ([]string, error), m *metrics.Metrics, log *slog.Logger) *recent {
 	return &recent{ledger: l, ids: ids, metrics: m, log: log, now: time.Now, began: time.Now()}
 }
 
-func (r *recent) add(s ledger.Settlement, attempt int) {
+func (r *recent) add(s ledger.Settlement, attempt int, at time.Time) {
 	if !s.Admitted {
 		return // it may come anew
 	}
@@ -65,7 +67,7 @@ func (r *recent) add(s ledger.Settlement, attempt int) {
 	if len(r.kept) >= recentMost {
 		r.turn()
 	}
-	r.kept = append(r.kept, settlement{s, attempt})
+	r.kept = append(r.kept, settlement{s, attempt, at})
 }
 
 // turn begins another time.
@@ -127,8 +129,9 @@ func (r *recent) repeat(ctx context.Context, list []settlement) {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 			defer cancel()
-			changed, err := r.ledger.Resettle(ctx, s.Settlement, s.attempt)
+			changed, err := r.ledger.Resettle(ctx, s.Settlement, s.attempt, s.at)
 			switch {
+			case errors.Is(err, ledger.ErrNewer): // dealt with since, and so it will stay
 			case err != nil:
 				failed.Add(1)
 			case changed:

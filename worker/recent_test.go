@@ -19,6 +19,7 @@ type fickle struct {
 	t       *testing.T
 	ledger  *ledger.Ledger
 	forget  func()
+	newer   func(id string) // a newer version wrote its record
 	history []string
 	err     error
 	clock   time.Time
@@ -32,6 +33,12 @@ func newFickle(t *testing.T) *fickle {
 	f.now = func() time.Time { return f.clock }
 	f.began = f.clock
 	f.forget = func() { rdb.FlushDB(t.Context()) }
+	f.newer = func(id string) {
+		key := "wxn:r:{" + ledger.Tag("wx1", "o-"+id) + "}:" + ledger.Tag("wx1", id)
+		if found, err := rdb.SetXX(t.Context(), key, "Z;s;1", 0).Result(); err != nil || !found {
+			t.Fatal(found, err)
+		}
+	}
 	f.look(t.Context())
 	return f
 }
@@ -52,10 +59,11 @@ func (f *fickle) accept(id string) {
 	s := ledger.Settlement{
 		Ref: a.Ref, Kind: a.Kind, CreatedAt: a.CreatedAt, Attempt: a.Attempt, Admitted: true, Next: ledger.End, Outcome: tasks.Accepted,
 	}
-	if _, err := f.ledger.Settle(f.t.Context(), s); err != nil {
+	settled, err := f.ledger.Settle(f.t.Context(), s)
+	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.add(s, 1)
+	f.add(s, 1, settled.At)
 }
 
 // lookAfter is another look, some time later.
@@ -136,11 +144,24 @@ func TestSettlementsOutliveAMastersAbsence(t *testing.T) {
 func TestRecentIsBounded(t *testing.T) {
 	f := newFickle(t)
 	for i := range 5*recentMost + 1 {
-		f.add(ledger.Settlement{Admitted: true, Ref: ledger.Ref{ID: fmt.Sprint(i)}}, 1)
+		f.add(ledger.Settlement{Admitted: true, Ref: ledger.Ref{ID: fmt.Sprint(i)}}, 1, time.Now())
 	}
-	f.add(ledger.Settlement{}, 0) // never: it was not admitted
+	f.add(ledger.Settlement{}, 0, time.Now()) // never: it was not admitted
 	if n := len(f.last) + len(f.kept); n != recentMost+1 {
 		t.Errorf("%d are kept", n)
+	}
+}
+
+// What a newer version has dealt with since is not repeated without end.
+func TestRepetitionLeavesWhatIsNewer(t *testing.T) {
+	f := newFickle(t)
+	f.accept("a")
+	f.kept[0].Outcome = tasks.Rejected // an acceptance is a fact that overrides all
+	f.newer("a")
+	f.history = []string{"two"}
+	f.look(t.Context())
+	if len(f.due) != 1 { // the second time, which follows always
+		t.Errorf("due at %v", f.due)
 	}
 }
 

@@ -149,7 +149,7 @@ func (d *delivery) record(s ledger.Settlement, attempt int) (ledger.Settled, err
 		return err
 	})
 	if err == nil {
-		d.recent.add(s, attempt)
+		d.recent.add(s, attempt, settled.At)
 	}
 	return settled, err
 }

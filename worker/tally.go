@@ -50,23 +50,30 @@ func (t *tally) count(app string, f tasks.StatsField) {
 }
 
 // flush adds what was counted. What Redis does not take now is added as the same batch
-// later, since nobody knows whether it did.
+// later, since nobody knows whether it did; what was counted meanwhile follows it at once.
 func (t *tally) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	t.flushing.Lock()
 	defer t.flushing.Unlock()
-	if len(t.pending) == 0 {
-		t.pending = t.take()
-		t.number++
+	if !t.add(ctx) {
+		return
 	}
+	t.pending = t.take()
+	t.number++
+	t.add(ctx)
+}
+
+// add adds the batch on its way, and reports whether all of it is in Redis.
+func (t *tally) add(ctx context.Context) bool {
 	for day, counts := range t.pending {
 		if err := t.stats.Add(ctx, day, t.writer, t.number, counts); err != nil {
 			t.log.Warn("counts not added to the stats yet, trying again", "error", err)
-			return
+			return false
 		}
 		delete(t.pending, day)
 	}
+	return true
 }
 
 func (t *tally) take() batch {

@@ -72,8 +72,6 @@ func TestTallyOutlivesAnOutage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	y.flush(t.Context())
-	wantCounted(t, y.stats, "2026-11-21", 1)
-	y.flush(t.Context())
+	y.flush(t.Context()) // it may be the last one
 	wantCounted(t, y.stats, "2026-11-21", 2)
 }

@@ -203,6 +203,7 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
+	users := len(due)
 	waiting, err := w.tasks.DeleteWaiting(ctx, func(t tasks.Task) (bool, error) { return w.erases(ctx, due, t) })
 	if err != nil {
 		return err
@@ -211,7 +212,7 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 	if err != nil {
 		return err
 	}
-	w.cfg.Logger.Info("users erased", "users", len(due), "waiting", waiting, "records", records)
+	w.cfg.Logger.Info("users erased", "users", users, "waiting", waiting, "records", records)
 	if err := w.cfg.Ledger.Erased(ctx, due); err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
@@ -227,7 +228,11 @@ func (w *Worker) erases(ctx context.Context, due ledger.Erasures, t tasks.Task) 
 	if t.State == asynq.TaskStateArchived {
 		return due.CoverAny(e.App, openIDs, e.EnqueuedAt), err
 	}
-	return due.CoverAll(e.App, openIDs, e.EnqueuedAt), err
+	if err != nil || !due.CoverAll(e.App, openIDs, e.EnqueuedAt) {
+		return false, err
+	}
+	due.AddAll(e.App, e.To)
+	return true, nil
 }
 
 // recipients are whom a notification is for, none as long as nobody knows.

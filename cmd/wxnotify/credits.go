@@ -137,7 +137,7 @@ func (*creditsPurgeCmd) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	purged, _, err := ledger.New(rdb, c.Namespace, ledger.Options{}).Purge(p.ctx, time.Now().UnixMilli(), 0)
+	purged, _, err := ledger.New(rdb, c.Namespace, ledger.Options{DeadRetention: c.DeadRetention}).Purge(p.ctx, time.Now().UnixMilli(), 0)
 	_, printed := fmt.Fprintf(p.stdout, "deleted: %d form ids, %d subscriptions, %d sources\n", purged.FormIDs, purged.Subscriptions, purged.Sources)
 	switch {
 	case p.ctx.Err() != nil:

@@ -29,6 +29,8 @@ const (
 	// settled is how old a list must be for a template that it lacks to be worth
 	// another. WeChat is said to allow 300 of these calls a day.
 	settled = 10 * time.Minute
+	// clocksApart is how far ahead of this process's clock that of a worker may be.
+	clocksApart = time.Minute
 	// seekAgain is how often a template is looked for that a list read for its sake lacks.
 	seekAgain = time.Hour
 	// wantedFor is how long it is remembered who was looked for, and maxWanted how many:
@@ -67,6 +69,7 @@ func (c *Catalogue) lacks(ctx context.Context, app, template string, v *view, as
 	now := c.now()
 	since, wanted := v.wanted[template]
 	switch {
+	case v.list.ReadAt.Sub(now) > clocksApart: // a wrong clock dated it, so nobody knows how old it is
 	case wanted && v.list.ReadAt.After(since): // it was looked for in vain
 		if ask && now.Sub(v.list.ReadAt) >= seekAgain {
 			c.seek(ctx, app, now)

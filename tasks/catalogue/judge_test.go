@@ -111,6 +111,25 @@ func TestWithoutAList(t *testing.T) {
 	}
 }
 
+// A list that a worker's clock dates far ahead of its time says nothing for certain, until
+// another is read.
+func TestAListFromTheFuture(t *testing.T) {
+	b := setup(t)
+	b.pass(24 * time.Hour)
+	b.reads(template("T", "thing1"))
+	b.pass(-24 * time.Hour)
+	b.judged(message("T"), Listed, "")
+	b.judged(message("new"), Sought, "")
+	if n := b.asked(); n != 1 {
+		t.Errorf("asked %d times, want once", n)
+	}
+	b.pass(missingFor)
+	b.judged(message("new"), Sought, "") // it was not read for its sake
+	b.reads(template("T", "thing1"))
+	b.pass(missingFor)
+	b.judged(message("new"), Listed, "template_id")
+}
+
 // A template that is not in the list passes until a list that was read for its sake
 // lacks it, too.
 func TestAnUnknownTemplate(t *testing.T) {

@@ -56,6 +56,14 @@ func (e Erasures) CoverAll(app string, openIDs []string, made time.Time) bool {
 	return len(openIDs) > 0 && !slices.ContainsFunc(openIDs, rest)
 }
 
+// AddAll has the record of a notification erased that goes with all its recipients: that of
+// several is under none of them.
+func (e Erasures) AddAll(app string, to tasks.Recipient) {
+	if all := to.All(); len(all) > 1 {
+		e[Tag(app, to.Key())] = e[Tag(app, all[0])]
+	}
+}
+
 // Forgotten lists those of the openids that were erased after a notification was made.
 func (l *Ledger) Forgotten(ctx context.Context, app string, openIDs []string, made time.Time) ([]string, error) {
 	marks := make([]*redis.StringCmd, len(openIDs))
@@ -70,7 +78,11 @@ func (l *Ledger) Forgotten(ctx context.Context, app string, openIDs []string, ma
 	}
 	var gone []string
 	for i, mark := range marks {
-		if mark.Err() == nil && !made.After(noted(mark.Val())) {
+		switch err := mark.Err(); {
+		case errors.Is(err, redis.Nil): // was not erased
+		case err != nil: // which a redis.Nil before it hides
+			return nil, fmt.Errorf("ledger: look up erasures: %w", err)
+		case !made.After(noted(mark.Val())):
 			gone = append(gone, openIDs[i])
 		}
 	}

@@ -18,7 +18,8 @@ const (
 	// subscriptionsFor is how long a subscription of which nothing is left is shown.
 	subscriptionsFor = 90 * 24 * time.Hour
 	// erasedFor is how long what was enqueued before an erasure is stopped: nothing
-	// waits longer.
+	// waits longer, but as a dead letter, whose retention is added. That of a message
+	// to several may be kept after one of them was erased.
 	erasedFor = openTTL
 )
 
@@ -69,7 +70,7 @@ func (l *Ledger) purgeKeys(ctx context.Context, keys []string, now time.Time) (P
 				continue
 			}
 			consents = append(consents, p.EvalSha(ctx, purgeScript.Hash(), []string{key},
-				now.Add(-sourcesFor).Unix(), now.Add(-subscriptionsFor).Unix(), now.Add(-erasedFor).UnixMilli()))
+				now.Add(-sourcesFor).Unix(), now.Add(-subscriptionsFor).Unix(), now.Add(-erasedFor-l.o.DeadRetention).UnixMilli()))
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -36,9 +37,9 @@ func (b *bundle) forgets(key, text string) {
 	}
 }
 
-func (b *bundle) resettle(s ledger.Settlement, attempt int, want bool) {
+func (b *bundle) resettle(s ledger.Settlement, attempt int, at time.Time, want bool) {
 	b.t.Helper()
-	if changed, err := b.l.Resettle(b.ctx, s, attempt); err != nil || changed != want {
+	if changed, err := b.l.Resettle(b.ctx, s, attempt, at); err != nil || changed != want {
 		b.t.Fatalf("resettle: changed %v, %v, want %v", changed, err, want)
 	}
 }
@@ -51,11 +52,11 @@ func TestLostSettlementIsRecordedOnceMore(t *testing.T) {
 		key, sending := b.stored(a.Ref)
 		s := settlement(a, ledger.End, tasks.Accepted)
 		s.MsgID = "123"
-		b.settle(s, "accepted")
-		b.resettle(s, 1, false)
+		at := b.settle(s, "accepted").At
+		b.resettle(s, 1, at, false)
 		b.forgets(key, sending)
-		b.resettle(s, 1, true)
-		b.resettle(s, 1, false)
+		b.resettle(s, 1, at, true)
+		b.resettle(s, 1, at, false)
 		if r := b.record(a.Ref); r.Status != "accepted" || r.MsgID != "123" || r.Attempts != 1 {
 			b.t.Errorf("%+v", r)
 		}
@@ -69,18 +70,18 @@ func TestLostAttemptIsRecordedOnceMore(t *testing.T) {
 		b.claim(first.Ref)
 		b.admit(first, ledger.Go)
 		failed := settlement(first, ledger.Retry, "")
-		b.settle(failed, tasks.StatusRetrying)
+		failedAt := b.settle(failed, tasks.StatusRetrying).At
 		key, retrying := b.stored(first.Ref)
 		second := admission(ref("a"))
 		b.admit(second, ledger.Go)
-		b.resettle(failed, 1, false) // overtaken
+		b.resettle(failed, 1, failedAt, false) // overtaken
 		s := settlement(second, ledger.End, tasks.Rejected)
 		s.Errcode = 43101
-		b.settle(s, "rejected")
-		b.resettle(failed, 1, false)
+		at := b.settle(s, "rejected").At
+		b.resettle(failed, 1, failedAt, false)
 		b.forgets(key, retrying)
-		b.resettle(failed, 1, false)
-		b.resettle(s, 2, true)
+		b.resettle(failed, 1, failedAt, false)
+		b.resettle(s, 2, at, true)
 		if r := b.record(first.Ref); r.Status != "rejected" || r.Errcode != 43101 || r.Attempts != 2 {
 			b.t.Errorf("%+v", r)
 		}
@@ -94,7 +95,8 @@ func TestLostRecordIsRecordedOnceMore(t *testing.T) {
 			b.claim(a.Ref)
 			b.admit(a, ledger.Go)
 			s := settlement(a, next, tasks.Accepted)
-			if _, err := b.l.Settle(b.ctx, s); err != nil {
+			settled, err := b.l.Settle(b.ctx, s)
+			if err != nil {
 				b.t.Fatal(err)
 			}
 			before := b.record(a.Ref)
@@ -102,8 +104,8 @@ func TestLostRecordIsRecordedOnceMore(t *testing.T) {
 			if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
 				b.t.Fatal(err)
 			}
-			b.resettle(s, 1, true)
-			b.resettle(s, 1, false)
+			b.resettle(s, 1, settled.At, true)
+			b.resettle(s, 1, settled.At, false)
 			if r := b.record(a.Ref); r.Status != before.Status || r.Attempts != before.Attempts {
 				b.t.Errorf("%s: %+v, want %+v", id, r, before)
 			}
@@ -118,7 +120,7 @@ func TestErasedRecordIsNotRecordedOnceMore(t *testing.T) {
 		b.claim(a.Ref)
 		b.admit(a, ledger.Go)
 		s := settlement(a, ledger.End, tasks.Accepted)
-		b.settle(s, "accepted")
+		at := b.settle(s, "accepted").At
 		if err := b.l.Erase(b.ctx, a.App, a.OpenID); err != nil {
 			b.t.Fatal(err)
 		}
@@ -126,6 +128,50 @@ func TestErasedRecordIsNotRecordedOnceMore(t *testing.T) {
 		if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
 			b.t.Fatal(err)
 		}
-		b.resettle(s, 1, false)
+		b.resettle(s, 1, at, false)
+	})
+}
+
+// Of a message that must not go twice, nobody knows whether an attempt reached the user,
+// and the new master knows neither the attempt nor that.
+func TestLostDoubtIsRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		first := admission(ref("a"))
+		first.DropAfterUnknown = true
+		b.claim(first.Ref)
+		b.admit(first, ledger.Go)
+		b.settle(settlement(first, ledger.Retry, ""), tasks.StatusRetrying)
+		key, retrying := b.stored(first.Ref)
+		second := next(first)
+		b.admit(second, ledger.Go)
+		s := settlement(second, ledger.Doubt, "")
+		at := b.settle(s, "unknown").At
+		b.forgets(key, retrying)
+		b.resettle(s, 2, at, true)
+		b.resettle(s, 2, at, false)
+		b.admit(next(first), ledger.Ended)
+		if r := b.record(first.Ref); r.Status != "unknown" || r.Attempts != 2 || r.Unknowns != 1 {
+			b.t.Errorf("%+v", r)
+		}
+	})
+}
+
+// A dead letter that was replayed waits for its next attempt, whose number is lower.
+func TestReplayIsNotUndone(t *testing.T) {
+	each(t, func(b *bundle) {
+		a := admission(ref("a"))
+		b.claim(a.Ref)
+		b.admit(a, ledger.Go)
+		s := settlement(a, ledger.End, tasks.Dead)
+		at := b.settle(s, "dead").At
+		for !b.record(a.Ref).UpdatedAt.After(at) { // both may be within a millisecond
+			replay := next(a)
+			b.admit(replay, ledger.Go)
+			b.settle(settlement(replay, ledger.Hold, ""), tasks.StatusRetrying)
+		}
+		b.resettle(s, 1, at, false)
+		if r := b.record(a.Ref); r.Status == "dead" {
+			b.t.Errorf("%+v", r)
+		}
 	})
 }

@@ -71,6 +71,8 @@ type Settlement struct {
 type Settled struct {
 	// Applied says that the settlement is what the record says now.
 	Applied bool
+	// At is when the record last changed, on Redis's clock.
+	At time.Time
 	// Late says that the attempt's lease had ended and somebody else had gone on.
 	Late     bool
 	Status   tasks.Status
@@ -82,20 +84,21 @@ type Settled struct {
 // Settle records what became of an attempt. It may be repeated. An error means
 // that nobody can tell whether it was recorded.
 func (l *Ledger) Settle(ctx context.Context, s Settlement) (Settled, error) {
-	settled, _, err := l.settle(ctx, s, 0)
+	settled, _, err := l.settle(ctx, s, 0, time.Time{})
 	return settled, err
 }
 
 // Resettle records once more what Settle did record, for a Redis that may have forgotten
 // it: a replica that took over, or one that began anew. attempt is the number that the
-// admission gave; the settlement must be that of an admitted attempt. It changes nothing
-// where the settlement is known or was overtaken, and reports whether it changed anything.
-func (l *Ledger) Resettle(ctx context.Context, s Settlement, attempt int) (bool, error) {
-	_, changed, err := l.settle(ctx, s, attempt)
+// admission gave, at the Settled.At of Settle; the settlement must be that of an admitted
+// attempt. It changes nothing where the settlement is known or was overtaken, and reports
+// whether it changed anything.
+func (l *Ledger) Resettle(ctx context.Context, s Settlement, attempt int, at time.Time) (bool, error) {
+	_, changed, err := l.settle(ctx, s, attempt, at)
 	return changed, err
 }
 
-func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled Settled, changed bool, err error) {
+func (l *Ledger) settle(ctx context.Context, s Settlement, again int, at time.Time) (settled Settled, changed bool, err error) {
 	keys := l.attemptKeys(s.Ref)
 	if receipt := cmp.Or(s.MsgID, s.Receipt); receipt != "" {
 		keys = append(keys, l.msgIDKey(Tag(s.App, s.OpenID), receipt))
@@ -107,7 +110,7 @@ func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled S
 		unixMilli(s.HorizonBase), s.Horizon.Milliseconds(), s.UnlistedLimit, s.Delay.Milliseconds(),
 		openTTL.Milliseconds(), l.o.DedupeWindow.Milliseconds(), l.o.DeadRetention.Milliseconds(),
 		s.TemplateID, s.FormID, flag(s.Revoked), flag(s.Discarded),
-		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(), string(s.LimitReason), again,
+		recordName(s.App, s.ID), min(l.o.DedupeWindow, msgIDFor).Milliseconds(), string(s.LimitReason), again, unixMilli(at),
 	}
 	r, err := l.run(ctx, settleScript, keys, args...)
 	if err != nil {
@@ -121,7 +124,7 @@ func (l *Ledger) settle(ctx context.Context, s Settlement, again int) (settled S
 		l.keep(ctx, s.Ref, status)
 	}
 	return Settled{
-		Applied: r.number(0) == 1, Late: r.number(1) == 1, Status: status,
+		Applied: r.number(0) == 1, At: time.UnixMilli(r.number(7)), Late: r.number(1) == 1, Status: status,
 		Attempts: int(r.number(3)), Unknowns: int(r.number(4)), Reason: errcode.Reason(r.text(5)),
 	}, r.number(6) == 1, nil
 }

@@ -1,13 +1,18 @@
 package ledger_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
 	"github.com/wxnotify/wxnotify/tasks/ledger"
+	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
 // A message to several ends when all of them were erased since it was made.
@@ -32,6 +37,37 @@ func TestForgottenRecipients(t *testing.T) {
 			b.t.Errorf("%+v", got)
 		}
 	})
+}
+
+// cutOff is a hook that loses the answers of a pipeline after the first.
+type cutOff struct{ redis.Hook }
+
+func (cutOff) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (cutOff) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (cutOff) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds[1:] {
+			cmd.SetErr(io.ErrUnexpectedEOF)
+		}
+		return err
+	}
+}
+
+// Of one whom nobody could ask about it is not known that he was not erased, even if an
+// answer about another came: a node of a Cluster may be away alone.
+func TestForgottenRecipientsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	rdb := taskstest.StartRedis(t).Client(t)
+	l := ledger.New(rdb, "", ledger.Options{})
+	if err := l.Erase(t.Context(), app, "oB"); err != nil {
+		t.Fatal(err)
+	}
+	rdb.AddHook(cutOff{})
+	if gone, err := l.Forgotten(t.Context(), app, []string{"oA", "oB"}, time.Now().Add(-time.Minute)); err == nil {
+		t.Errorf("gone are %v, and no error", gone)
+	}
 }
 
 func TestErasuresOfSeveral(t *testing.T) {

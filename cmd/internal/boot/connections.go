@@ -61,7 +61,7 @@ func (l *limited) enter() bool {
 			continue
 		}
 		conn := l.idle.Remove(oldest).(*limitedConn)
-		conn.place = nil
+		conn.place, conn.evicted = nil, true
 		l.mu.Unlock()
 		_ = conn.Close() // which frees its place, whatever it says
 		l.mu.Lock()
@@ -89,7 +89,9 @@ func (l *limited) rouse(c *limitedConn) {
 	}
 }
 
-// observe is http.Server's ConnState: it tells which connections are idle.
+// observe is http.Server's ConnState: it tells which connections are idle. A request that
+// came while its connection had to make room is not begun, since its answer would be lost:
+// the panic ends the connection before the handler.
 func (l *limited) observe(conn net.Conn, state http.ConnState) {
 	if secure, is := conn.(*tls.Conn); is {
 		conn = secure.NetConn()
@@ -100,6 +102,9 @@ func (l *limited) observe(conn net.Conn, state http.ConnState) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c.evicted && state == http.StateActive {
+		panic(http.ErrAbortHandler)
+	}
 	l.rouse(c)
 	if state == http.StateIdle && !c.gone {
 		c.place = l.idle.PushBack(c)
@@ -112,8 +117,9 @@ type limitedConn struct {
 	net.Conn
 	home *limited
 
-	place *list.Element // among the idle ones; home.mu
-	gone  bool          // home.mu
+	place   *list.Element // among the idle ones; home.mu
+	evicted bool          // to make room; home.mu
+	gone    bool          // home.mu
 }
 
 // Close closes the connection; a second time changes nothing.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 )
@@ -181,6 +182,68 @@ func TestWaitingConnectionDoesNotHoldUpTheStop(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// slowListener's connections take their time to close: each says so and waits first.
+type slowListener struct {
+	net.Listener
+	closing chan struct{}
+	release chan struct{}
+}
+
+func (l slowListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return slowConn{conn, l}, err
+}
+
+type slowConn struct {
+	net.Conn
+	home slowListener
+}
+
+func (c slowConn) Close() error {
+	c.home.closing <- struct{}{}
+	<-c.home.release
+	return c.Conn.Close()
+}
+
+// A request that comes while its connection has to make room is not begun: its answer
+// would be lost, and nobody would know what was done.
+func TestRequestOfAConnectionThatMakesRoom(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow := slowListener{inner, make(chan struct{}, 9), make(chan struct{})}
+	handled := make(chan string, 9)
+	server := &http.Server{
+		Handler:           http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { handled <- r.URL.Path }),
+		ReadHeaderTimeout: time.Minute, ErrorLog: serverLog(silent()),
+	}
+	s := &HTTPServer{name: "gateway", listener: slow, server: server, grace: time.Minute}
+	s.limit(1)
+	serve(t, s)
+	release := sync.OnceFunc(func() { close(slow.release) })
+	t.Cleanup(release)
+
+	first := connect(t, s.Addr())
+	first.ask("/first")
+	first.answered()
+	<-handled
+	first.rests(s)
+	second := connect(t, s.Addr())
+	<-slow.closing
+	first.ask("/late")
+	select {
+	case path := <-handled:
+		t.Fatalf("%s was begun", path)
+	case <-slow.closing: // by the server itself
+	}
+	release()
+	first.ended()
+	second.ask("/second")
+	second.answered()
 }
 
 // Every place is given back, whoever ends a connection and however.

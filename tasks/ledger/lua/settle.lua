@@ -13,7 +13,8 @@ local template, form_id = ARGV[19], ARGV[20]
 local revoked, discarded = ARGV[21] == '1', ARGV[22] == '1'
 local name, msgid_ttl = ARGV[23], ARGV[24]
 local limit_reason = ARGV[25]
-local again = tonumber(ARGV[26]) -- of what was settled before: which attempt that was; else 0
+-- Of what was settled before: which attempt that was, and when; else 0.
+local again, again_at = tonumber(ARGV[26]), tonumber(ARGV[27])
 
 local now = millis()
 local r = load(KEYS[1])
@@ -24,7 +25,7 @@ end
 local wrote = 0
 
 local function answer(applied, late)
-  return {applied, late, r.state, r.attempts, r.unknowns, r.reason, wrote}
+  return {applied, late, r.state, r.attempts, r.unknowns, r.reason, wrote, r.created + r.age}
 end
 
 local function write()
@@ -73,7 +74,7 @@ local function note()
   r.errcode, r.reason, r.detail = errcode, reason, detail
 end
 
-if again > 0 and not found and erased(r, KEYS[3]) then -- the record may be gone for good
+if again_at > 0 and not found and erased(r, KEYS[3]) then -- the record may be gone for good
   return answer(0, 0)
 end
 
@@ -93,10 +94,15 @@ if found and not admitted then
   end
 end
 
+-- admission_lost says of what was settled before that its admission is lost as well: an earlier attempt's end is what the
+-- record says. If it is younger, its task came back since, as that of a dead letter does.
+local function admission_lost()
+  return (verb == 'end' or verb == 'unknown') and r.state == 'R' and r.attempts < again and r.created + r.age <= again_at
+end
+
 local ours = not found -- Redis lost the record: what we know is recorded all the same
 if found and admitted then
-  ours = r.state == 'S' and r.attempt == attempt
-    or verb == 'end' and r.state == 'R' and r.attempts < again -- its admission is lost as well
+  ours = r.state == 'S' and r.attempt == attempt or admission_lost()
 elseif found then
   ours = r.state == 'R' and r.attempt ~= attempt
 end
