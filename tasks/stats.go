@@ -47,8 +47,9 @@ const StatsKept = 90 * 24 * time.Hour
 const (
 	// statsMost bounds the fields of a day: template ids come from outside.
 	statsMost = 5000
-	// batchKept is how long a batch is remembered: its worker gives up long before.
-	batchKept = time.Hour
+	// batchKept is how long a batch is remembered, and so how long Redis may be away
+	// before one whose answer was lost is counted twice.
+	batchKept = 2 * 24 * time.Hour
 )
 
 // NewStats returns the counts of a namespace.

@@ -220,6 +220,9 @@ func (l *Ledger) eraseLetters(ctx context.Context, keys []string, recipients Era
 		return err
 	}
 	for _, cmd := range letters {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) { // which a redis.Nil before it hides
+			return err
+		}
 		d, err := parseLetter(cmd.Val())
 		if err != nil || !recipients.meet(d) {
 			continue // also one that was deleted meanwhile
