@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/wxnotify/wxnotify/cmd/internal/lab"
 )
@@ -71,10 +72,11 @@ func (m *member) keep(p *lab.Process, untold *error) {
 func (m *member) account(p *lab.Process, untold error) {
 	switch {
 	case p == m.doomed:
-	case untold != nil && m.mortal && p.Killed():
+	case untold != nil && m.mortal && p.Signaled(syscall.SIGKILL):
 		m.w.killed.Add(1)
 	case untold != nil:
 		m.w.complain("%v", untold)
+	case p.Signaled(syscall.SIGTERM) && !up(p): // before it could listen for it
 	case p.ExitCode() != 0:
 		m.w.complain("%s was told to end and did so with code %d; the end of its log:\n%s", m.name, p.ExitCode(), p.Tail())
 	}
@@ -115,9 +117,14 @@ func (m *member) roll(ctx context.Context) error {
 // awaitUp returns once the process says that it works.
 func (m *member) awaitUp(ctx context.Context) error {
 	return lab.Await(ctx, m.name+" to start", startWithin, func() (bool, error) {
-		text := m.current().Output()
-		return strings.Contains(text, "worker started") || strings.Contains(text, "gateway listens"), nil
+		return up(m.current()), nil
 	})
+}
+
+// up reports whether a process has said that it works.
+func up(p *lab.Process) bool {
+	text := p.Output()
+	return strings.Contains(text, "worker started") || strings.Contains(text, "gateway listens")
 }
 
 // stop ends the process for good. It may be called more than once.

@@ -121,10 +121,10 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 // ExitCode is the process's once it has ended, -1 if a signal ended it.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
-// Killed reports whether SIGKILL ended the process, once it has ended.
-func (p *Process) Killed() bool {
+// Signaled reports whether this signal ended the process, once it has ended.
+func (p *Process) Signaled(sig syscall.Signal) bool {
 	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
-	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+	return ok && status.Signaled() && status.Signal() == sig
 }
 
 // Output is what the process has written.
