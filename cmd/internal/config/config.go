@@ -77,7 +77,7 @@ type Config struct {
 	// QuotaResetHour is the hour in China, 0 to 23, at which WeChat's daily quotas
 	// begin anew. Default 0.
 	QuotaResetHour int
-	// Timezone is PurgeCron's. Default Asia/Shanghai.
+	// Timezone is PurgeCron's, and that of the days of the stats. Default Asia/Shanghai.
 	Timezone *time.Location
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string

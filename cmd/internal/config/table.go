@@ -62,7 +62,7 @@ func MarkdownTable(lang string) string {
 func (r Row) meaning(lang string) string {
 	switch {
 	case lang == "zh" && r.Secret:
-		return r.Chinese + " 可改用 `…_FILE` 指定存放它的文件。"
+		return r.Chinese + "可改用 `…_FILE` 指定存放它的文件。"
 	case lang == "zh":
 		return r.Chinese
 	case r.Secret:
@@ -204,8 +204,8 @@ var meanings = map[string]meaning{
 		"微信每日额度重置的整点（0 到 23，始终按中国时间 UTC+8，与 `WXNOTIFY_TIMEZONE` 无关）。",
 	},
 	"TIMEZONE": {
-		"Time zone of `WXNOTIFY_PURGE_CRON`.",
-		"`WXNOTIFY_PURGE_CRON` 使用的时区。",
+		"Time zone of `WXNOTIFY_PURGE_CRON`, and of the days of `wxnotify stats`.",
+		"`WXNOTIFY_PURGE_CRON` 和 `wxnotify stats` 按天统计使用的时区。",
 	},
 	"LOG_LEVEL": {
 		"`debug`, `info`, `warn` or `error`; `/log-level` of the admin port changes it without a restart.",
