@@ -19,7 +19,7 @@ const (
 	historyEvery = time.Second
 	// recentFor is how long a settlement is kept, at least, while Redis is.
 	recentFor = 15 * time.Second
-	// recentMost bounds how many of one such time are kept: about 12 MB for both.
+	// recentMost bounds how many of one such time are kept: about 26 MB of a busy worker for both.
 	recentMost = 10_000
 	// recentTogether is how many are recorded once more at a time.
 	recentTogether = 32
