@@ -3,6 +3,7 @@
 package servercert
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -41,19 +42,42 @@ func (e *FileError) Error() string {
 // Load reads the files. The error is a *FileError. A certificate that has expired
 // is none; see Expired.
 func (f Files) Load() (*tls.Certificate, error) {
+	text, err := f.read()
+	if err != nil {
+		return nil, err
+	}
+	return text.pair(f)
+}
+
+// contents are what the two files hold.
+type contents struct{ cert, key []byte }
+
+// read gives *FileError.
+func (f Files) read() (contents, error) {
 	cert, err := readPEM(f.Cert)
 	if err != nil {
-		return nil, &FileError{Detail: err.Error()}
+		return contents{}, &FileError{Detail: err.Error()}
 	}
 	key, err := readPEM(f.Key)
 	if err != nil {
-		return nil, &FileError{Key: true, Detail: err.Error()}
+		return contents{}, &FileError{Key: true, Detail: err.Error()}
 	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err == nil {
-		return &pair, nil
+	return contents{cert, key}, nil
+}
+
+// pair gives *FileError, which names the files as f does.
+func (c contents) pair(f Files) (*tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(c.cert, c.key)
+	if err != nil {
+		return nil, judge(f, c.cert, c.key)
 	}
-	return nil, judge(f, cert, key)
+	return &pair, nil
+}
+
+// sum tells contents apart.
+func (c contents) sum() [sha256.Size]byte {
+	cert, key := sha256.Sum256(c.cert), sha256.Sum256(c.key)
+	return sha256.Sum256(append(cert[:], key[:]...))
 }
 
 // judge says what is wrong with files that make no pair. crypto/tls's own words

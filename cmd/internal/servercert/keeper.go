@@ -1,9 +1,9 @@
 package servercert
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 )
@@ -18,25 +18,22 @@ type Keeper struct {
 	files Files
 	log   *slog.Logger
 
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	version [2]stamp
-	looked  time.Time
-	warned  bool // that pair has expired
-}
-
-// stamp tells versions of a file apart.
-type stamp struct {
-	changed time.Time
-	size    int64
+	mu     sync.Mutex
+	pair   *tls.Certificate
+	held   [sha256.Size]byte // of the files that pair is from
+	looked time.Time
+	warned bool // that pair has expired
 }
 
 // Keep reads the files. The error is a *FileError. log hears of new certificates
 // and of what is wrong with them.
 func Keep(files Files, log *slog.Logger) (*Keeper, error) {
-	k := &Keeper{files: files, log: log, looked: time.Now(), version: files.version()}
-	var err error
-	if k.pair, err = files.Load(); err != nil {
+	text, err := files.read()
+	if err != nil {
+		return nil, err
+	}
+	k := &Keeper{files: files, log: log, looked: time.Now(), held: text.sum()}
+	if k.pair, err = text.pair(files); err != nil {
 		return nil, err
 	}
 	k.warn()
@@ -60,18 +57,22 @@ func (k *Keeper) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // look takes what the files hold if they have changed. Between the change of the
 // one and of the other they do not belong together; the next look finds them whole.
+// Their contents are compared, as two versions of a file may share size and time.
 func (k *Keeper) look() {
 	defer k.warn()
-	version := k.files.version() // before the files are read: what changes meanwhile is read again
-	if version == k.version {
+	text, err := k.files.read()
+	if err == nil && text.sum() == k.held {
 		return
 	}
-	pair, err := k.files.Load()
+	var pair *tls.Certificate
+	if err == nil {
+		pair, err = text.pair(k.files)
+	}
 	if err != nil {
 		k.log.Warn("certificate not renewed: the one in use stays", "until", k.pair.Leaf.NotAfter, "err", err)
 		return
 	}
-	k.pair, k.version, k.warned = pair, version, false
+	k.pair, k.held, k.warned = pair, text.sum(), false
 	k.log.Info("certificate renewed", "until", pair.Leaf.NotAfter)
 }
 
@@ -82,15 +83,4 @@ func (k *Keeper) warn() {
 	k.warned = true
 	k.log.Warn("certificate is not valid now: clients refuse it; renew it, or correct the clock",
 		"from", k.pair.Leaf.NotBefore, "until", k.pair.Leaf.NotAfter)
-}
-
-// version is that of both files; links are followed. A file that is not there has none.
-func (f Files) version() [2]stamp {
-	var v [2]stamp
-	for i, path := range []string{f.Cert, f.Key} {
-		if info, err := os.Stat(path); err == nil {
-			v[i] = stamp{info.ModTime(), info.Size()}
-		}
-	}
-	return v
 }
