@@ -42,13 +42,10 @@ type appStatus struct {
 	} `json:"quotas"`
 }
 
-// redisOnly is what the commands about apps need.
-func (w *world) redisOnly() env { return env{"REDIS_URL": w.env["REDIS_URL"], "APPS": testApp} }
-
 // app runs a subcommand of app.
 func (w *world) app(args ...string) result {
 	w.t.Helper()
-	return command(w.t, w.redisOnly(), append([]string{"app"}, args...)...)
+	return command(w.t, w.env.redisOnly(), append([]string{"app"}, args...)...)
 }
 
 // appStatus reads where the app stands.
@@ -66,13 +63,13 @@ func (w *world) appStatus(t *testing.T) appStatus {
 func (w *world) enqueueOne(id string, more ...string) {
 	w.t.Helper()
 	args := append([]string{"send", "--to", openID(1), "--template", "e2e-template", "--data", idKey + "=" + id, "--id", id}, more...)
-	command(w.t, w.redisOnly(), args...).want(w.t, 0, id+": queued")
+	command(w.t, w.env.redisOnly(), args...).want(w.t, 0, id+": queued")
 }
 
 func (w *world) awaitStatus(id, want string) {
 	w.t.Helper()
 	taskstest.Eventually(w.t, 30*time.Second, func() string {
-		if r := command(w.t, w.redisOnly(), "status", id); !strings.Contains(r.stdout, want) {
+		if r := command(w.t, w.env.redisOnly(), "status", id); !strings.Contains(r.stdout, want) {
 			return "want " + want + ", status prints " + r.stdout + r.stderr
 		}
 		return ""
@@ -118,7 +115,7 @@ func (w *world) pauseTheApp(t *testing.T) {
 	}
 	w.app("status", testApp).want(t, 0, "PAUSED since", "by      hand", "paused by hand", "resume  wxnotify app resume "+testApp)
 	w.app("status", testApp, "--lang=zh").want(t, 0, "人工暂停", "到期后会自动恢复")
-	command(t, w.redisOnly(), "status", "held").want(t, 0, "queued", "paused by hand")
+	command(t, w.env.redisOnly(), "status", "held").want(t, 0, "queued", "paused by hand")
 
 	w.app("pause", testApp, "--for=3d").want(t, 0, "72h0m0s")
 	if s := w.appStatus(t); len(s.Pauses) != 1 || s.Pauses[0].Until.Sub(s.Pauses[0].Since) != 72*time.Hour {

@@ -37,7 +37,7 @@ func TestCommandsOfAnOperator(t *testing.T) {
 
 // sendAndStatus needs no secret: a machine that only enqueues has none.
 func sendAndStatus(t *testing.T, all env) {
-	e := env{"REDIS_URL": all["REDIS_URL"], "APPS": all["APPS"]}
+	e := all.redisOnly()
 	send := []string{"send", "--to", openID(1), "--template", "e2e-template", "--data", idKey + "=cli", "--data", "thing2=a,b=c;d", "--id", "cli-1"}
 	command(t, e, send...).want(t, 0, "cli-1: queued")
 	command(t, e, append(send, "--priority", "bulk")...).want(t, 0, "cli-1: ", "enqueued before")
@@ -61,7 +61,7 @@ func sendAndStatus(t *testing.T, all env) {
 	command(t, e, "status", "never-sent").want(t, 1, "nothing is known")
 	command(t, e, "send", "--to", openID(2), "--template", "other", "--data", "thing2=x", "--id", "cli-1").want(t, 1, "other content")
 	command(t, e, "send", "--app", "wxnobody", "--to", openID(2), "--template", "t", "--data", "thing2=x").want(t, 1, "no worker serves this app")
-	command(t, env{"REDIS_URL": all["REDIS_URL"]}, "status", "cli-1").want(t, 2, "--app")
+	command(t, e.with(env{"APPS": ""}), "status", "cli-1").want(t, 2, "--app")
 }
 
 // decode reads the JSON a command printed.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
 	"github.com/wxnotify/wxnotify/worker/wechat/sandbox"
 )
@@ -20,6 +21,9 @@ import (
 // roleURL begins the name under which an env holds the Redis URL of a role, where
 // each logs in as a user of its own.
 const roleURL = "redis user "
+
+// roles are those that processes and commands log in as.
+var roles = []string{"worker", "gateway", "dashboard", "ops"}
 
 // as returns the environment that an operator gives a subcommand.
 func (e env) as(subcommand string) env {
@@ -36,8 +40,38 @@ func (e env) as(subcommand string) env {
 	return e
 }
 
+// redisOnly is what a machine has that sends nothing itself, or manages apps.
+func (e env) redisOnly() env {
+	only := env{"APPS": e["APPS"]}
+	for name, value := range e {
+		if name == "REDIS_URL" || name == "SSL_CERT_FILE" || strings.HasPrefix(name, roleURL) {
+			only[name] = value
+		}
+	}
+	return only
+}
+
+// passwords are those of the roles.
+func (e env) passwords() []string {
+	var all []string
+	for name, url := range e {
+		if strings.HasPrefix(name, roleURL) {
+			_, password, _ := strings.Cut(login(url), ":")
+			all = append(all, password)
+		}
+	}
+	return all
+}
+
+// login is the user and the password in a Redis URL.
+func login(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	userinfo, _, _ := strings.Cut(rest, "@")
+	return userinfo
+}
+
 // madeSecrets runs deploy/make-secrets and returns its folder.
-func madeSecrets(t *testing.T, redisAddr string) string {
+func madeSecrets(t testing.TB, redisAddr string) string {
 	t.Helper()
 	dir := t.TempDir()
 	out, err := exec.Command("../../deploy/make-secrets", dir, testApp, redisAddr).CombinedOutput()
@@ -56,20 +90,8 @@ func secretFile(t testing.TB, dir, name string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// newACLWorld starts a Redis with the users of deploy/redis/users.acl. Every process and
-// command logs in as its own, over TLS; the test itself is the admin.
-func newACLWorld(t *testing.T) *world {
-	t.Helper()
-	secrets := madeSecrets(t, "127.0.0.1:6379")
-	server, tlsURL, ca := taskstest.StartTLSRedis(t, "--aclfile", filepath.Join(secrets, "redis/users.acl"))
-	w := newWorldOn(t, strings.Replace(server.URL, "://", "://admin:"+secretFile(t, secrets, "redis/admin_password")+"@", 1))
-	w.env = w.env.with(env{"SSL_CERT_FILE": ca, "REDIS_URL": tlsURL})
-	w.useRoles(secrets)
-	return w
-}
-
-// newACLCluster is the same on a Cluster, without TLS.
-func newACLCluster(t *testing.T) *world {
+// newDeployedCluster is a Cluster with the users of deploy/redis/users.acl, without TLS.
+func newDeployedCluster(t *testing.T) *world {
 	t.Helper()
 	secrets := madeSecrets(t, "127.0.0.1:6379")
 	w := newWorldOn(t, taskstest.StartCluster(t, 0).URL)
@@ -104,9 +126,8 @@ func setUser(rule string) []any {
 // useRoles lets each process and command log in as its own user.
 func (w *world) useRoles(secrets string) {
 	w.t.Helper()
-	for _, role := range []string{"worker", "gateway", "dashboard", "ops"} {
-		login, _, _ := strings.Cut(strings.TrimPrefix(secretFile(w.t, secrets, role+"/redis_url"), "redis://"), "@")
-		w.env[roleURL+role] = strings.Replace(w.env["REDIS_URL"], "://", "://"+login+"@", 1)
+	for _, role := range roles {
+		w.env[roleURL+role] = strings.Replace(w.env["REDIS_URL"], "://", "://"+login(secretFile(w.t, secrets, role+"/redis_url"))+"@", 1)
 	}
 }
 
@@ -114,7 +135,10 @@ func (w *world) useRoles(secrets string) {
 // refuses nothing to any of them.
 func TestDeployedUsersMayWork(t *testing.T) {
 	t.Parallel()
-	for name, start := range map[string]func(*testing.T) *world{"tls": newACLWorld, "cluster": newACLCluster} {
+	for name, start := range map[string]func(*testing.T) *world{
+		"tls":     func(t *testing.T) *world { return newWorld(t) },
+		"cluster": newDeployedCluster,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start(t).workAsRoles(t)
@@ -204,11 +228,7 @@ func (w *world) ops(args ...string) result {
 
 func (w *world) opsOnce(args ...string) result {
 	w.t.Helper()
-	e := env{"APPS": testApp, roleURL + "ops": w.env[roleURL+"ops"]}
-	if ca, own := w.env["SSL_CERT_FILE"]; own {
-		e["SSL_CERT_FILE"] = ca
-	}
-	return command(w.t, e, args...)
+	return command(w.t, w.env.redisOnly(), args...)
 }
 
 // What a stolen password of one role must not open.
@@ -260,6 +280,27 @@ func TestDeployedUsersMayNoMore(t *testing.T) {
 	}
 	if err := login("default", "").Ping(context.Background()).Err(); err == nil {
 		t.Error("the default user is let in without a password")
+	}
+}
+
+// What scripts wrote, as almost everything is, is there after a restart. Redis loads its
+// append-only file with the rights of the user default, https://github.com/redis/redis/issues/14541.
+func TestDeployedRedisKeepsWhatScriptsWrote(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "--appendonly", "yes")
+	const script = "redis.call('set', KEYS[1], ARGV[1]) return redis.call('sadd', KEYS[2], ARGV[1])"
+	worker, err := tasks.ConnectRedis(strings.Replace(w.url, login(w.url), login(w.env[roleURL+"worker"]), 1), tasks.RedisOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = worker.Close() }()
+	if err := worker.Eval(t.Context(), script, []string{"wxn:{x}:a", "wxn:{x}:b"}, "kept").Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.redis.Stop(t)
+	w.redis.Start(t)
+	if got, err := w.rdb.Get(t.Context(), "wxn:{x}:a").Result(); got != "kept" {
+		t.Errorf("after a restart: %q %v, want what the script wrote", got, err)
 	}
 }
 

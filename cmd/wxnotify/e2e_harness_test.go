@@ -125,6 +125,7 @@ func (o *output) tail() string {
 type process struct {
 	t    testing.TB
 	name string
+	env  env
 	cmd  *exec.Cmd
 	out  *output
 	done chan struct{}
@@ -133,7 +134,7 @@ type process struct {
 // start runs wxnotify with args until the test ends.
 func start(t testing.TB, name string, e env, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: name, out: &output{}, done: make(chan struct{})}
+	p := &process{t: t, name: name, env: e, out: &output{}, done: make(chan struct{})}
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = e.as(args[0]).environ(), p.out, p.out
 	if err := p.cmd.Start(); err != nil {
@@ -157,7 +158,7 @@ func (p *process) finish() {
 	if i := strings.Index(text, "panic:"); i >= 0 {
 		p.t.Errorf("%s panicked:\n%s", p.name, text[i:min(len(text), i+4000)])
 	}
-	noLeak(p.t, "the log of "+p.name, text)
+	noLeak(p.t, "the log of "+p.name, text, p.env.passwords()...)
 	if p.t.Failed() {
 		p.t.Logf("---- end of the log of %s:\n%s", p.name, p.out.tail())
 	}
@@ -252,7 +253,7 @@ func command(t testing.TB, e env, args ...string) result {
 		t.Fatalf("run wxnotify %s: %v", strings.Join(args, " "), err)
 	}
 	r := result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
-	noLeak(t, "the output of wxnotify "+strings.Join(args, " "), r.stdout+r.stderr)
+	noLeak(t, "the output of wxnotify "+strings.Join(args, " "), r.stdout+r.stderr, e.passwords()...)
 	return r
 }
 
@@ -275,16 +276,22 @@ type world struct {
 	t       testing.TB
 	redis   *taskstest.Server // nil on other forms of Redis
 	rdb     redis.UniversalClient
+	url     string // of Redis, for the test itself
 	env     env
 	sandbox *sandboxProcess
 }
 
-// newWorld starts Redis, with more arguments if given, and the sandbox.
+// newWorld starts what deploy/ sets up: a Redis, with more arguments if given, where
+// every process and command logs in over TLS, as a user of its own with the rights of
+// deploy/redis/users.acl; and the sandbox. The test itself is the admin, without TLS.
 func newWorld(t testing.TB, redisArgs ...string) *world {
 	t.Helper()
-	server := taskstest.StartRedis(t, redisArgs...)
-	w := newWorldOn(t, server.URL)
+	secrets := madeSecrets(t, "127.0.0.1:6379")
+	server, tlsURL, ca := taskstest.StartTLSRedis(t, append([]string{"--aclfile", filepath.Join(secrets, "redis/users.acl")}, redisArgs...)...)
+	w := newWorldOn(t, strings.Replace(server.URL, "://", "://admin:"+secretFile(t, secrets, "redis/admin_password")+"@", 1))
 	w.redis = server
+	w.env = w.env.with(env{"SSL_CERT_FILE": ca, "REDIS_URL": tlsURL})
+	w.useRoles(secrets)
 	return w
 }
 
@@ -296,7 +303,7 @@ func newWorldOn(t testing.TB, redisURL string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = rdb.Close() })
-	w := &world{t: t, rdb: rdb, env: env{
+	w := &world{t: t, rdb: rdb, url: redisURL, env: env{
 		"REDIS_URL":                    redisURL,
 		"APPS":                         testApp,
 		appVariable(testApp, "SECRET"): appSecret,

@@ -79,10 +79,10 @@ func TestDeviceMessages(t *testing.T) {
 			t.Errorf("%s: %d %s, want 422 with the field", field, code, body)
 		}
 	}
-	command(t, w.redisOnly(), "send", "--kind", "device", "--openid", openID(4), "--openid", openID(5), "--sn", "SN-1", "--model-id", "model-1",
+	command(t, w.env.redisOnly(), "send", "--kind", "device", "--openid", openID(4), "--openid", openID(5), "--sn", "SN-1", "--model-id", "model-1",
 		"--template", "e2e-template", "--data", idKey+"=cli", "--id", "cli").want(t, 0, "cli: queued")
 	g.wantEnd("cli", "accepted", 0)
-	command(t, w.redisOnly(), "status", "cli").want(t, 0, "device", "accepted")
+	command(t, w.env.redisOnly(), "status", "cli").want(t, 0, "device", "accepted")
 
 	w.forgetOneOfSeveral(g)
 	if r := w.sandbox.report(testApp, true); r.AcceptedByID["several"] != 1 || r.AcceptedByID["cli"] != 1 || len(r.Duplicates) != 0 {
@@ -95,7 +95,7 @@ func (w *world) forgetOneOfSeveral(g *gatewayProcess) {
 	w.t.Helper()
 	later := time.Now().Add(4 * time.Second).Format(time.RFC3339Nano)
 	g.accept(deviceMessage("less", "SN-1", 1, 9).with("send_at", later), deviceMessage("none", "SN-1", 9).with("send_at", later))
-	command(w.t, w.redisOnly(), "user", "forget", testApp, openID(9)).want(w.t, 0, "erased")
+	command(w.t, w.env.redisOnly(), "user", "forget", testApp, openID(9)).want(w.t, 0, "erased")
 	g.wantEnd("less", "accepted", 0)
 	if s := g.wantEnd("none", "canceled", 0); !strings.Contains(s.Reason, "erased") {
 		w.t.Errorf("%+v", s)
@@ -125,7 +125,7 @@ func TestTheLifeOfACard(t *testing.T) {
 
 	g.accept(cardMessage("activate", 1, 2010, code, 1).paid(time.Now()))
 	g.wantEnd("activate", "accepted", 0)
-	command(t, w.redisOnly(), "send", "--kind", "card", "--to", openID(1), "--notify-type", "train", "--notify-code", code, "--id", "update",
+	command(t, w.env.redisOnly(), "send", "--kind", "card", "--to", openID(1), "--notify-type", "train", "--notify-code", code, "--id", "update",
 		"--content", `{"cur_status":2,"`+idKey+`":"update","text":"`+contentCanary+`"}`).want(t, 0, "update: queued")
 	g.wantEnd("update", "accepted", 0)
 	details := cardMessage("details", 1, 2010, code, 0)
@@ -139,7 +139,7 @@ func TestTheLifeOfACard(t *testing.T) {
 	g.wantEnd("back", "dead", 85439)
 	g.accept(cardMessage("again", 1, 2010, code, 3))
 	g.wantEnd("again", "rejected", 85448)
-	command(t, w.redisOnly(), "status", "last").want(t, 0, "card", "accepted")
+	command(t, w.env.redisOnly(), "status", "last").want(t, 0, "card", "accepted")
 
 	w.sandbox.control(http.MethodPost, "events", map[string]any{
 		"app": testApp, "event": "notify_service_msg_send_result", "openid": openID(1), "body": map[string]any{

@@ -28,7 +28,7 @@ func TestAnExhaustedQuotaHoldsTheQueue(t *testing.T) {
 	const n, perDay, handlers = 5000, 2000, 32
 	w := newWorld(t)
 	w.sandbox.perDay(perDay)
-	client, err := producer.New(w.env["REDIS_URL"])
+	client, err := producer.New(w.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestAQueuePausedInTheDashboard(t *testing.T) {
 	w.enqueueOne("goes", "--priority=critical")
 	w.awaitStatus("goes", "accepted")
 	<-time.After(2 * time.Second) // several looks of the worker
-	command(t, w.redisOnly(), "status", "held").want(t, 0, "queued")
+	command(t, w.env.redisOnly(), "status", "held").want(t, 0, "queued")
 	w.app("status").want(t, 0, "PAUSED in the dashboard since")
 	if s := w.appStatus(t); !s.Lanes[1].PausedInDashboard || s.Lanes[0].Paused || s.Lanes[2].Paused || s.Lanes[1].Pending == 0 || len(s.Pauses) != 0 {
 		t.Errorf("%+v, want the default lane alone to be paused", s)

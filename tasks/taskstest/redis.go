@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -114,18 +115,18 @@ func (s *Server) answers() bool {
 	return err == nil && (strings.HasPrefix(answer, "+PONG") || strings.HasPrefix(answer, "-NOAUTH"))
 }
 
-// Stop shuts the server down as an operator would, keeping what its
+// Stop shuts the server down as a service manager would, keeping what its
 // configuration keeps.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
-	defer func() { _ = rdb.Close() }()
-	// SHUTDOWN closes the connection instead of answering.
-	_ = rdb.Shutdown(context.Background()).Err()
-	if s.cmd != nil {
-		<-s.ended
-		s.cmd = nil
+	if s.cmd == nil {
+		return
 	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatalf("taskstest: stop redis-server: %v", err)
+	}
+	<-s.ended
+	s.cmd = nil
 }
 
 // Kill ends the server with SIGKILL. It may be called more than once.
