@@ -36,22 +36,8 @@ func leastRights(t testing.TB) []any {
 // useLeastRights lets all that is started from now on log in with those rights.
 func (w *world) useLeastRights() {
 	w.t.Helper()
-	rights := leastRights(w.t)
-	err := taskstest.OnMasters(w.t.Context(), w.rdb, func(ctx context.Context, node redis.Cmdable) error {
-		return node.(interface {
-			Do(context.Context, ...any) *redis.Cmd
-		}).Do(ctx, rights...).Err()
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	url := w.env["REDIS_URL"]
-	if strings.HasPrefix(url, "redis-sentinel") { // in front of the host it would be Sentinel's
-		url += "&username=wxnotify&password=" + redisPassword
-	} else {
-		url = strings.Replace(url, "://", "://wxnotify:"+redisPassword+"@", 1)
-	}
-	w.env["REDIS_URL"] = url
+	w.onMasters(leastRights(w.t)...)
+	w.env["REDIS_URL"] = loggedIn(w.env["REDIS_URL"], "wxnotify", redisPassword)
 }
 
 // wantNothingRefused fails if Redis refused a command for want of rights.
