@@ -86,6 +86,9 @@ func (h *handler) count(ctx context.Context, a *app, push reading) {
 
 // fail lets WeChat push again.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, a *app, push reading, err error) string {
+	if refused := tasks.Forbidden(err); refused != nil {
+		err = refused
+	}
 	h.logger.LogAttrs(r.Context(), slog.LevelWarn, "push not stored: WeChat will push it again",
 		slog.String("app", a.id), slog.String("event", push.label), slog.String("err", err.Error()))
 	h.observeEvent(a.id, push.label, EventFailed)
