@@ -51,6 +51,7 @@ var contract = []string{
 	"wxnotify_settle_retries_total{} counter",
 	"wxnotify_settlements_restored_total{} counter",
 	"wxnotify_tasks_set_aside_total{reason} counter",
+	"wxnotify_tls_certificate_expires_timestamp_seconds{server} gauge",
 	"wxnotify_token_expires_timestamp_seconds{app} gauge",
 	"wxnotify_token_refreshes_total{app,cause,result} counter",
 	"wxnotify_wechat_request_duration_seconds{api} histogram",
@@ -65,6 +66,9 @@ func full(t *testing.T) *Metrics {
 	recordAll(m)
 	queues := &fakeQueues{infos: map[string]*asynq.QueueInfo{"wx1.default": {Queue: "wx1.default"}}}
 	if err := m.CollectQueues(queues, everyQueue); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.CollectCertificate(ServerGateway, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	return m

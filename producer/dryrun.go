@@ -185,6 +185,6 @@ func (c *Client) DryRunMany(ctx context.Context, list []Notification) []DryResul
 	inParallel(len(list), func(i int) error {
 		results[i].DryRun, results[i].Err = c.DryRun(ctx, list[i])
 		return results[i].Err
-	}, func(i int) { results[i].Err = ErrUnavailable })
+	}, func(i int, err error) { results[i].Err = err })
 	return results
 }

@@ -36,7 +36,22 @@ var (
 	// ErrUnavailable: Redis did not answer in time, or refused. Nobody can tell
 	// whether the request took effect; repeating it with the same id is safe.
 	ErrUnavailable = errors.New("producer: redis is not available; repeat the request unchanged, with the same id if it has one")
+	// ErrForbidden: Redis answers, but the user that this service logs in as lacks a
+	// right; the *tasks.ForbiddenError that it comes with says which. It is an ErrUnavailable, too, so that
+	// whoever keeps and repeats requests for that loses none. Remedy: the rights of
+	// deploy/redis/users.acl; repeating before helps nobody.
+	ErrForbidden error = forbidden{}
 )
+
+// forbidden is the type of ErrForbidden.
+type forbidden struct{}
+
+func (forbidden) Error() string {
+	return "producer: redis refuses the user of this service; once its rights are there, repeat the request unchanged, with the same id if it has one"
+}
+
+// Is has ErrForbidden be an ErrUnavailable, without its words.
+func (forbidden) Is(target error) bool { return target == ErrUnavailable }
 
 // ValidationError lists what is wrong with a notification, a form id or a report,
 // field by field.
@@ -60,6 +75,9 @@ func unavailable(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ErrBusy, err)
 	case tasks.OutOfMemory(err): // a script is refused before it writes anything
 		return fmt.Errorf("%w: %w: %w", ErrBusy, tasks.ErrMemoryFull, err)
+	}
+	if refused := tasks.Forbidden(err); refused != nil {
+		return fmt.Errorf("%w: %w", ErrForbidden, refused)
 	}
 	for _, unreadable := range []error{ledger.ErrNewer, tasks.ErrNewer, tasks.ErrGarbage, tasks.ErrForeign} {
 		if errors.Is(err, unreadable) {

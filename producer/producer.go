@@ -128,7 +128,7 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Ping reports whether Redis answers; the error is ErrUnavailable.
+// Ping reports whether Redis answers; the error is ErrUnavailable, also for ErrForbidden.
 func (c *Client) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()

@@ -195,29 +195,30 @@ type Result struct {
 const parallelSends = 32
 
 // SendMany sends each notification on its own and returns as many results, in
-// order. Once Redis proves to be away, the items not yet tried fail with
-// ErrUnavailable at once.
+// order. Once Redis proves to be away, or to refuse this service's user, the items not
+// yet tried fail with ErrUnavailable or ErrForbidden at once.
 func (c *Client) SendMany(ctx context.Context, list []Notification) []Result {
 	results := make([]Result, len(list))
 	inParallel(len(list), func(i int) error {
 		results[i].Receipt, results[i].Err = c.Send(ctx, list[i])
 		return results[i].Err
-	}, func(i int) { results[i].Err = ErrUnavailable })
+	}, func(i int, err error) { results[i].Err = err })
 	return results
 }
 
-// inParallel calls do for 0 to n-1, and skip for the rest once Redis proves to be away.
-func inParallel(n int, do func(i int) error, skip func(i int)) {
+// inParallel calls do for 0 to n-1, and skip for the rest once Redis proves to be away,
+// with the error that proved it.
+func inParallel(n int, do func(i int) error, skip func(i int, err error)) {
 	var next atomic.Int64
-	var away atomic.Bool
+	var away atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for range min(parallelSends, n) {
 		wg.Go(func() {
 			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
-				if away.Load() {
-					skip(i)
+				if err := away.Load(); err != nil {
+					skip(i, *err)
 				} else if err := do(i); errors.Is(err, ErrUnavailable) {
-					away.Store(true)
+					away.Store(&err)
 				}
 			}
 		})

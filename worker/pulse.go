@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/wxnotify/wxnotify/tasks"
 )
 
 // pulse notices when a queue's dequeue loop last got an answer from Redis. asynq
@@ -101,6 +103,9 @@ const readyWithin = 30 * time.Second
 func (w *Worker) Ready(ctx context.Context) error {
 	if err := w.cfg.Redis.Ping(ctx).Err(); err != nil {
 		w.cfg.Metrics.RedisUp(false)
+		if tasks.Forbidden(err) != nil {
+			return errors.New("redis refuses this worker's user")
+		}
 		return errors.New("redis does not answer")
 	}
 	w.cfg.Metrics.RedisUp(true)

@@ -143,6 +143,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	cfg.Redis.AddHook(newDialGate())
 	cfg.Redis.AddHook(w.pulse)
+	cfg.Redis.AddHook(newRights(cfg.Logger))
 	w.queues = newQueueConn(cfg.Redis)
 	w.gate = newGate(ledger.NewPauses(cfg.Redis, cfg.Namespace), w.tasks, cfg.Metrics, cfg.Logger, w.appIDs(), cfg.QuotaResetHour)
 	w.stuck = newStuck(w.tasks, cfg.Metrics, cfg.Logger)

@@ -44,13 +44,21 @@ func withApps(p *program, do func(*appTools) error) error {
 		return err
 	}
 	if err := rdb.Ping(p.ctx).Err(); err != nil {
-		return errors.Join(fmt.Errorf("redis does not answer: %w", err), rdb.Close())
+		return errors.Join(noRedis(err), rdb.Close())
 	}
 	t := &appTools{
 		ctx: p.ctx, stdout: p.stdout, pauses: ledger.NewPauses(rdb, c.Namespace), queues: tasks.NewClient(rdb, c.Namespace),
 		served: tasks.NewServed(rdb, c.Namespace), quotas: tasks.NewQuotas(rdb, c.Namespace),
 	}
 	return errors.Join(do(t), rdb.Close())
+}
+
+// noRedis says why a first ping failed.
+func noRedis(err error) error {
+	if refused := tasks.Forbidden(err); refused != nil {
+		return refused
+	}
+	return fmt.Errorf("redis does not answer: %w", err)
 }
 
 // known refuses an app that no worker serves, as an enqueue does.

@@ -67,8 +67,8 @@ func callbackApps(c *config.Config) []callback.App {
 }
 
 // callbackPart serves the callback on an address of its own.
-func callbackPart(c *config.Config, log *slog.Logger, handler http.Handler) (boot.Part, error) {
-	secure, err := serverTLS(c.CallbackTLS, callbackCert, log)
+func callbackPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, handler http.Handler) (boot.Part, error) {
+	secure, err := serverTLS(metrics.ServerCallback, c.CallbackTLS, callbackCert, log, m)
 	if err != nil {
 		return boot.Part{}, err
 	}

@@ -99,7 +99,7 @@ func checkLive(ctx context.Context, p *program, c *config.Config, r *report) {
 	}
 	defer func() { _ = rdb.Close() }()
 	if err := rdb.Ping(ctx).Err(); err != nil {
-		r.add(levelFail, "redis", "does not answer (%v): check WXNOTIFY_REDIS_URL, the network and the ACL user", err)
+		r.add(levelFail, "redis", "%v: check WXNOTIFY_REDIS_URL, the network and the ACL user", noRedis(err))
 		return
 	}
 	checkServers(ctx, rdb, r)

@@ -164,7 +164,7 @@ func (d *dev) wireGateway() (boot.Part, error) {
 }
 
 func (d *dev) wireDashboard() (boot.Part, error) {
-	serve, addr, err := dashboardPart(d.config, d.log)
+	serve, addr, err := dashboardPart(d.config, d.log, d.metrics)
 	d.dashboard = "http://" + local(addr)
 	return serve, err
 }

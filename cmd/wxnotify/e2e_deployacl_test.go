@@ -229,8 +229,8 @@ func (w *world) workAsRoles(t *testing.T) {
 	wantCleanExit(t, a.process, b.process, g.process)
 	w.wantNothingRefused()
 	for _, p := range []*process{a.process, b.process, g.process} {
-		if text := p.out.String(); strings.Contains(text, "NOPERM") {
-			t.Errorf("the log of %s holds a NOPERM:\n%s", p.name, p.out.tail())
+		if text := p.out.String(); strings.Contains(text, "NOPERM") || strings.Contains(text, "lacks a right") {
+			t.Errorf("the log of %s tells of a missing right:\n%s", p.name, p.out.tail())
 		}
 	}
 }

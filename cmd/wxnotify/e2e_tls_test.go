@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -63,6 +65,32 @@ func trusting(t *testing.T, files servercert.Files) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
+// wantEnd checks that /metrics at an address tells when the certificate of a server ends.
+func wantEnd(t *testing.T, files servercert.Files, server string, client *http.Client, address string) {
+	t.Helper()
+	pair, err := files.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Get(address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("wxnotify_tls_certificate_expires_timestamp_seconds{server=%q} %v\n", server, float64(pair.Leaf.NotAfter.Unix())),
+		"wxnotify_redis_up 1\n",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("/metrics of the %s has no %s", server, want)
+		}
+	}
+}
+
 // Gateway and dashboard speak HTTPS alone where they have a certificate, and tell
 // browsers to insist on it; check says when it ends, and one that has ended is no
 // reason not to start.
@@ -96,6 +124,8 @@ func TestHTTPSByFiles(t *testing.T) {
 			t.Errorf("plain HTTP is answered %d, want 400", code)
 		}
 	}
+	wantEnd(t, files, "gateway", http.DefaultClient, g.admin)
+	wantEnd(t, files, "dashboard", client, "https://"+dashboard.line(`msg="dashboard listens" addr=(\S+)`))
 	command(t, w.env, "check").want(t, 0, "WXNOTIFY_GATEWAY_TLS_CERT_FILE", "valid until")
 	w.env = w.env.with(env{"GATEWAY_TLS_CERT_FILE": old.Cert, "GATEWAY_TLS_KEY_FILE": old.Key})
 	command(t, w.env, "check").want(t, 0, "warn", "clients refuse it; renew it")

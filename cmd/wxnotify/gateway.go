@@ -41,6 +41,9 @@ func gatewayReady(client *producer.Client, m *metrics.Metrics) func(context.Cont
 		err := client.Ping(ctx)
 		m.RedisUp(err == nil)
 		if err != nil {
+			if errors.Is(err, producer.ErrForbidden) {
+				return errors.New("redis refuses this gateway's user")
+			}
 			return errors.New("redis does not answer")
 		}
 		return nil

@@ -109,6 +109,9 @@ func fail(stderr io.Writer, err error) int {
 		}
 	default:
 		fmt.Fprintf(stderr, "wxnotify: %v\n", err)
+		if refused := tasks.Forbidden(err); refused != nil { // in Redis's own words so far
+			fmt.Fprintf(stderr, "wxnotify: %v\n", refused)
+		}
 	}
 	return exitFailed
 }

@@ -8,11 +8,12 @@ import (
 
 	"github.com/wxnotify/wxnotify/cmd/internal/config"
 	"github.com/wxnotify/wxnotify/cmd/internal/servercert"
+	"github.com/wxnotify/wxnotify/metrics"
 )
 
-// serverTLS is the TLS of a listener, nil if it has no certificate. variable names
-// that for the log.
-func serverTLS(files servercert.Files, variable string, log *slog.Logger) (*tls.Config, error) {
+// serverTLS is the TLS of a server, nil if it has no certificate. variable names
+// that for the log; m tells when it ends.
+func serverTLS(server string, files servercert.Files, variable string, log *slog.Logger, m *metrics.Metrics) (*tls.Config, error) {
 	if !files.Set() {
 		return nil, nil
 	}
@@ -20,7 +21,7 @@ func serverTLS(files servercert.Files, variable string, log *slog.Logger) (*tls.
 	if err != nil { // config has read it: it changed since
 		return nil, fmt.Errorf("%s: %w", variable, err)
 	}
-	return keeper.Config(), nil
+	return keeper.Config(), m.CollectCertificate(server, keeper.Until)
 }
 
 // The variables of the certificates.

@@ -235,13 +235,13 @@ func gatewayPart(c *config.Config, log *slog.Logger, m *metrics.Metrics, client 
 	case callbacks != nil && c.CallbackAddr == "":
 		api = beside(api, callbacks)
 	case callbacks != nil:
-		serve, err := callbackPart(c, log, callbacks)
+		serve, err := callbackPart(c, log, m, callbacks)
 		if err != nil {
 			return abandon(err)
 		}
 		parts = append(parts, serve)
 	}
-	secure, err := serverTLS(c.GatewayTLS, gatewayCert, log)
+	secure, err := serverTLS(metrics.ServerGateway, c.GatewayTLS, gatewayCert, log, m)
 	if err != nil {
 		return abandon(err)
 	}
@@ -281,19 +281,19 @@ func closing(name string, c io.Closer) boot.Part {
 }
 
 // dashboardPart serves asynqmon.
-func dashboardPart(c *config.Config, log *slog.Logger) (boot.Part, string, error) {
+func dashboardPart(c *config.Config, log *slog.Logger, m *metrics.Metrics) (boot.Part, string, error) {
 	rdb, err := tasks.ConnectRedis(string(c.RedisURL), tasks.RedisOptions{PoolSize: 8})
 	if err != nil {
 		return boot.Part{}, "", err
 	}
 	handler, err := dashboard.New(dashboard.Config{
 		Redis: rdb, User: c.DashboardUser, Password: string(c.DashboardPassword),
-		PrometheusURL: c.DashboardPrometheusURL, Logger: log,
+		PrometheusURL: c.DashboardPrometheusURL, Logger: log, Metrics: dashboardMetrics(rdb, m),
 	})
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}
-	secure, err := serverTLS(c.DashboardTLS, dashboardCert, log)
+	secure, err := serverTLS(metrics.ServerDashboard, c.DashboardTLS, dashboardCert, log, m)
 	if err != nil {
 		return boot.Part{}, "", errors.Join(err, rdb.Close())
 	}

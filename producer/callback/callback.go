@@ -58,6 +58,7 @@ type handler struct {
 	observe      func(app, result string, d time.Duration)
 	observeEvent func(app, event, result string)
 	refusals     seldom
+	intake       intake
 	now          func() time.Time
 }
 

@@ -324,7 +324,7 @@ func TestStrangersDoNotFillTheLog(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	if len(Results()) != 5 || len(EventResults()) != 4 || len(EventNames()) != 5 {
+	if len(Results()) != 6 || len(EventResults()) != 4 || len(EventNames()) != 5 {
 		t.Errorf("results %q, event results %q, event names %q", Results(), EventResults(), EventNames())
 	}
 	for _, name := range EventNames() {

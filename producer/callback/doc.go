@@ -17,6 +17,10 @@
 // unreadable, a text that does not open: the answer is the same, to the byte. The
 // log has the reason, in one word, once a minute, and never what was sent.
 //
+// Nor is there anything to learn from the 503 of a large body that arrives while many
+// others do: it comes before anything was looked at. Large bodies share what they may
+// hold of the memory; a push of the usual size is taken whatever they do.
+//
 // # Repeats
 //
 // WeChat repeats a push until it is answered, so each event carries a Source

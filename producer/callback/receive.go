@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/wxnotify/wxnotify/tasks"
@@ -17,7 +18,15 @@ const success = "success"
 
 // receive takes a push: prove, open, store, answer.
 func (h *handler) receive(w http.ResponseWriter, r *http.Request, a *app) string {
-	push, reason := h.read(r, a)
+	body, held, reason := h.intake.read(r.Body)
+	defer h.intake.giveBack(held)
+	if reason == reasonCrowded {
+		return h.turnAway(w, r)
+	}
+	var push reading
+	if reason == "" {
+		push, reason = h.read(r.URL, body, a)
+	}
 	if reason != "" {
 		return h.refuse(w, r, a, reason)
 	}
@@ -35,12 +44,8 @@ func (h *handler) receive(w http.ResponseWriter, r *http.Request, a *app) string
 }
 
 // read returns what a request pushes, or why it is refused.
-func (h *handler) read(r *http.Request, a *app) (reading, string) {
-	body, reason := readBody(r)
-	if reason != "" {
-		return reading{}, reason
-	}
-	q, reason := h.readQuery(r.URL)
+func (h *handler) read(u *url.URL, body []byte, a *app) (reading, string) {
+	q, reason := h.readQuery(u)
 	if reason != "" {
 		return reading{}, reason
 	}
@@ -86,6 +91,9 @@ func (h *handler) count(ctx context.Context, a *app, push reading) {
 
 // fail lets WeChat push again.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, a *app, push reading, err error) string {
+	if refused := tasks.Forbidden(err); refused != nil {
+		err = refused
+	}
 	h.logger.LogAttrs(r.Context(), slog.LevelWarn, "push not stored: WeChat will push it again",
 		slog.String("app", a.id), slog.String("event", push.label), slog.String("err", err.Error()))
 	h.observeEvent(a.id, push.label, EventFailed)

@@ -1,8 +1,6 @@
 package callback
 
 import (
-	"io"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -77,19 +75,6 @@ func (a *app) checkPlain(q query) string {
 		return reasonSignature
 	}
 	return ""
-}
-
-// readBody reads a body to its end, before anything else is judged.
-func readBody(r *http.Request) ([]byte, string) {
-	// No http.MaxBytesReader: it would mark the answer to a body that is too large.
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
-	if err != nil {
-		return nil, reasonCut
-	}
-	if len(body) > maxBody {
-		return nil, reasonOversize
-	}
-	return body, ""
 }
 
 // open returns the message of a push once it is proven to be WeChat's, or why it

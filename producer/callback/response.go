@@ -17,6 +17,7 @@ const (
 	reasonSignature  = "signature"   // not signed with the app's token
 	reasonOversize   = "oversize"    // larger than any push
 	reasonCut        = "cut"         // the body did not arrive
+	reasonCrowded    = "crowded"     // large, as many others at the same time
 	reasonUnreadable = "unreadable"  // neither JSON nor XML, or no push
 	reasonPlaintext  = "plaintext"   // nothing sealed, from an app that seals
 	reasonSealed     = "sealed"      // only sealed, from an app without AES key

@@ -13,10 +13,11 @@ const (
 	Ignored  = "ignored"  // genuine, and nothing in it to act on
 	Refused  = "refused"  // not proven to be WeChat's, or unreadable
 	Failed   = "failed"   // genuine, and could not be stored
+	Crowded  = "crowded"  // large, as many others at the same time: not looked at
 )
 
 // Results lists the results that Config.Observe is called with.
-func Results() []string { return []string{Verified, Accepted, Ignored, Refused, Failed} }
+func Results() []string { return []string{Verified, Accepted, Ignored, Refused, Failed, Crowded} }
 
 // What became of a genuine push, for Config.ObserveEvent.
 const (

@@ -27,7 +27,7 @@
 //	415  Content-Type is not application/json in UTF-8
 //	422  the JSON is fine, fields are not
 //	429  the key has used up its requests per second; repeat after Retry-After
-//	503  Redis does not answer, or is full, or too many large bodies arrive at once,
+//	503  Redis does not answer, or refuses the gateway's user, or is full, or too many large bodies arrive at once,
 //	     or no worker has said yet whether reports count; repeat with the same id
 //	     after Retry-After
 //

@@ -14,8 +14,8 @@ import (
 // own name then, as the RFC wants it. The detail tells the caller what to do, and
 // neither it nor the errors hold a value of the request.
 type problem struct {
-	// Type tells apart what callers may treat differently: typeRedisFull or
-	// typeQueueFull, else none.
+	// Type tells apart what callers may treat differently: typeRedisFull,
+	// typeQueueFull or typeRedisRefuses, else none.
 	Type   string             `json:"type,omitempty"`
 	Title  string             `json:"title"`
 	Status int                `json:"status"`
@@ -89,6 +89,19 @@ func busy(err error) *problem {
 	return p.with("Retry-After", "5")
 }
 
+// typeRedisRefuses is the type of the problem that ends once a person gives Redis's
+// user a right.
+const typeRedisRefuses = "urn:wxnotify:problem:redis-refuses"
+
+// forbidden is no outage, but as uncertain: a script may have been refused halfway.
+func forbidden(refused *tasks.ForbiddenError) *problem {
+	p := newProblem(http.StatusServiceUnavailable,
+		"Redis refuses the gateway's user: "+refused.What()+" is forbidden to it. Nobody can tell whether this took effect: keep it and repeat it unchanged, "+
+			"with the same id if it has one. An operator gives the user the rights of deploy/redis/users.acl; ACL LOG on the server says what was refused")
+	p.Type, p.Title = typeRedisRefuses, "Redis Refuses"
+	return p.with("Retry-After", "10")
+}
+
 func (p *problem) busy() bool { return p.Type == typeRedisFull || p.Type == typeQueueFull }
 
 // failed turns an error of the Sender into an answer. app and id are those of the
@@ -99,6 +112,10 @@ func (g *gateway) failed(x *exchange, app, id string, err error) *problem {
 	}
 	if late, ok := errors.AsType[*producer.NotCancelableError](err); ok {
 		return tooLate(app, id, late.Status)
+	}
+	if refused, ok := errors.AsType[*tasks.ForbiddenError](err); ok {
+		g.logger.LogAttrs(x.r.Context(), slog.LevelError, "redis refuses this gateway's user", slog.String("err", refused.Error()))
+		return forbidden(refused)
 	}
 	switch {
 	case errors.Is(err, producer.ErrUnknownApp):

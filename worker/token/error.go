@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/errcode"
 	"github.com/wxnotify/wxnotify/worker/wechat"
 )
@@ -88,10 +89,12 @@ func (e *Error) detail() string {
 }
 
 func unavailable(app string, err error) *Error {
-	return &Error{
-		App: app, Class: errcode.Transient, Err: err,
-		What: "redis does not answer, and without it no token is fetched",
+	e := &Error{App: app, Class: errcode.Transient, Err: err, What: "redis does not answer"}
+	if refused := tasks.Forbidden(err); refused != nil {
+		e.Err, e.What = refused, "redis refuses this process's user"
 	}
+	e.What += ", and without it no token is fetched"
+	return e
 }
 
 func heldOff(app string, f Failure, wait time.Duration) *Error {

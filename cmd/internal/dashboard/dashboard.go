@@ -27,6 +27,8 @@ type Config struct {
 	User, Password string
 	// PrometheusURL is where the charts come from. Empty: there are none.
 	PrometheusURL string
+	// Metrics answers GET /metrics, behind the login. Required.
+	Metrics http.Handler
 	// Logger hears of refused logins. Required.
 	Logger *slog.Logger
 }
@@ -46,6 +48,7 @@ func New(c Config) (http.Handler, error) {
 	})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
+	mux.Handle("GET /metrics", c.login(c.Metrics))
 	mux.Handle("/", c.login(pages(mon, c.PrometheusURL)))
 	return secured(readOnly(mux), policy(mon)), nil
 }

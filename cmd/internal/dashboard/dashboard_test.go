@@ -45,6 +45,9 @@ func serve(t *testing.T, c Config) page {
 	if c.Logger == nil {
 		c.Logger = silent()
 	}
+	if c.Metrics == nil {
+		c.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "some_series 1\n") })
+	}
 	h, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +301,7 @@ func TestLogin(t *testing.T) {
 	rdb := taskstest.StartRedis(t).Client(t)
 	var log strings.Builder
 	p := serve(t, Config{Redis: rdb, User: "ops", Password: "p:ss wörd", Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	for _, path := range []string{"/", "/api/queues", "/static/js/main.5adda2da.chunk.js", "/api/metrics", "/healthz/", "/nonsense"} {
+	for _, path := range []string{"/", "/api/queues", "/static/js/main.5adda2da.chunk.js", "/api/metrics", "/metrics", "/healthz/", "/nonsense"} {
 		for _, c := range []struct {
 			user, password string
 			want           int
@@ -316,6 +319,9 @@ func TestLogin(t *testing.T) {
 				t.Errorf("GET %s: nobody asks for a login", path)
 			}
 		}
+	}
+	if body := p.get(t, "/metrics"); body != "some_series 1\n" {
+		t.Errorf("/metrics: %q", body)
 	}
 	anonymous := page{url: p.url}
 	if body := anonymous.get(t, "/healthz"); body != "ok\n" {

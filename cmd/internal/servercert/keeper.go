@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// lookEvery is how often the files are looked at, when somebody connects.
+// lookEvery is how often the files are looked at, when somebody asks.
 const lookEvery = time.Minute
 
 // Keeper hands out the certificate that its files hold. It looks at them at most
-// once a minute, when a client connects; as long as they cannot be used it stays
-// with what it has.
+// once a minute, when a client connects or somebody asks for its end; as long as
+// they cannot be used it stays with what it has.
 type Keeper struct {
 	files Files
 	log   *slog.Logger
@@ -42,17 +42,20 @@ func Keep(files Files, log *slog.Logger) (*Keeper, error) {
 
 // Config is for a server: TLS 1.2 or later.
 func (k *Keeper) Config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: k.certificate}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return k.current(), nil }}
 }
 
-func (k *Keeper) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+// Until is when the certificate ends that a client gets now.
+func (k *Keeper) Until() time.Time { return k.current().Leaf.NotAfter }
+
+func (k *Keeper) current() *tls.Certificate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if time.Since(k.looked) >= lookEvery {
 		k.looked = time.Now()
 		k.look()
 	}
-	return k.pair, nil
+	return k.pair
 }
 
 // look takes what the files hold if they have changed. Between the change of the

@@ -95,3 +95,27 @@ func TestExpiryIsSaidOnce(t *testing.T) {
 		}
 	})
 }
+
+// A server that nobody connects to tells of its renewed certificate, too.
+func TestEndFollowsTheFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		from := time.Now().Add(-time.Hour)
+		soon, late := time.Now().Add(time.Hour), time.Now().Add(90*24*time.Hour)
+		files, renewed := issue(t, dir, "first", from, soon), issue(t, dir, "second", from, late)
+		k, err := Keep(files, slog.New(slog.DiscardHandler))
+		if err != nil || !k.Until().Equal(soon.Truncate(time.Second)) {
+			t.Fatalf("ends %v, %v, want %v", k.Until(), err, soon)
+		}
+		move(t, renewed.Cert, files.Cert)
+		move(t, renewed.Key, files.Key)
+		if got := k.Until(); !got.Equal(soon.Truncate(time.Second)) {
+			t.Errorf("within the minute: ends %v", got)
+		}
+		time.Sleep(lookEvery)
+		if got := k.Until(); !got.Equal(late.Truncate(time.Second)) || served(t, k) != "second" {
+			t.Errorf("renewed: ends %v, want %v", got, late)
+		}
+	})
+}

@@ -40,7 +40,7 @@ type stack struct {
 	secrets string
 	running []*lab.Process // in the order of their start
 
-	gateway         *process
+	gateway, secure *process // secure is a gateway with a certificate
 	gatewayAddr     string
 	workers         []*process
 	sandbox         *lab.Sandbox
@@ -55,7 +55,7 @@ func (s *stack) start(ctx context.Context) error {
 		return err
 	}
 	for _, start := range []func(context.Context) error{
-		s.startRedis, s.startGateway, s.startSandbox, s.startWorkers, s.startExporter, s.startPrometheus,
+		s.startRedis, s.startGateway, s.startSecureGateway, s.startSandbox, s.startWorkers, s.startExporter, s.startPrometheus,
 	} {
 		if err := start(ctx); err != nil {
 			return err
@@ -140,6 +140,21 @@ func (s *stack) startGateway(ctx context.Context) error {
 	return err
 }
 
+// startSecureGateway starts one that nobody sends to: it has a certificate to tell of.
+func (s *stack) startSecureGateway(ctx context.Context) error {
+	admin, _, err := lab.FreeAddr()
+	if err != nil {
+		return err
+	}
+	cert, key := filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
+	if err := writeCertificate(cert, key); err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	env := s.env("gateway", "WXNOTIFY_GATEWAY_ADDR=127.0.0.1:0", "WXNOTIFY_GATEWAY_TLS_CERT_FILE="+cert, "WXNOTIFY_GATEWAY_TLS_KEY_FILE="+key)
+	s.secure, err = s.launchOurs(ctx, "gateway-tls", env, admin, "gateway")
+	return err
+}
+
 func (s *stack) startSandbox(ctx context.Context) error {
 	addr, _, err := lab.FreeAddr()
 	if err != nil {
@@ -209,7 +224,7 @@ func (s *stack) startPrometheus(ctx context.Context) (err error) {
 	dir := filepath.Join(s.dir, "prometheus")
 	if err := writeConfig(dir, map[string]string{
 		"worker-a:8081": s.workers[0].admin, "worker-b:8081": s.workers[1].admin,
-		"gateway:8081": s.gateway.admin, "redis-exporter:9121": s.exporter,
+		"gateway:8081": s.gateway.admin + ", " + s.secure.admin, "redis-exporter:9121": s.exporter,
 	}); err != nil {
 		return err
 	}
