@@ -73,6 +73,14 @@ func login(url string) string {
 	return userinfo
 }
 
+// logInAs lets all that is started from now on log in as one user.
+func (w *world) logInAs(user, password string) {
+	w.env = w.env.with(env{"REDIS_URL": loggedIn(w.env["REDIS_URL"], user, password)})
+	for _, role := range roles {
+		delete(w.env, roleURL+role)
+	}
+}
+
 // loggedIn is a Redis URL with a user.
 func loggedIn(url, user, password string) string {
 	if strings.HasPrefix(url, "redis-sentinel") { // in front of the host it would be Sentinel's

@@ -7,14 +7,10 @@ import (
 	"time"
 )
 
-// narrow sets the rights of a Redis user and returns the URL to log in as it.
-func (w *world) narrow(rights ...any) string {
+// narrow sets the rights of the Redis user narrow.
+func (w *world) narrow(rights ...any) {
 	w.t.Helper()
-	set := append([]any{"acl", "setuser", "narrow", "reset", "on", ">narrowpassword", "~*", "&*", "+@all"}, rights...)
-	if err := w.rdb.Do(w.t.Context(), set...).Err(); err != nil {
-		w.t.Fatal(err)
-	}
-	return strings.Replace(w.env["REDIS_URL"], "://", "://narrow:narrowpassword@", 1)
+	w.onMasters(append([]any{"acl", "setuser", "narrow", "reset", "on", ">" + redisPassword, "~*", "&*", "+@all"}, rights...)...)
 }
 
 // Whoever's Redis user lacks a right is told so, with the command and the remedy, and
@@ -22,8 +18,9 @@ func (w *world) narrow(rights ...any) string {
 func TestMissingRightsAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	g, url := w.gateway(), w.narrow("-zadd")
-	w.env = w.env.with(env{"REDIS_URL": url})
+	g := w.gateway()
+	w.narrow("-zadd")
+	w.logInAs("narrow", redisPassword)
 	limited := w.gateway()
 	plain := []string{"the redis user lacks a right", "deploy/redis/users.acl", "ACL LOG"}
 

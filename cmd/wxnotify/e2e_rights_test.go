@@ -37,7 +37,7 @@ func leastRights(t testing.TB) []any {
 func (w *world) useLeastRights() {
 	w.t.Helper()
 	w.onMasters(leastRights(w.t)...)
-	w.env["REDIS_URL"] = loggedIn(w.env["REDIS_URL"], "wxnotify", redisPassword)
+	w.logInAs("wxnotify", redisPassword)
 }
 
 // wantNothingRefused fails if Redis refused a command for want of rights.
