@@ -309,7 +309,7 @@ func TestLoginCodeMetAfterAnErasure(t *testing.T) {
 		b.claimCode("m", "")
 		b.exchanged("m", "oA")
 		a := exchange("m")
-		a.OpenID, a.Harmless = "oA", false
+		a.OpenID, a.Harmless, a.CreatedAt = "oA", false, time.Now().Add(-time.Second)
 		b.erasedAndDone("oA")
 		b.admit(a, ledger.Ended)
 		b.eraseDue("oA")
@@ -326,6 +326,7 @@ func deviceEnvelope(b *bundle, openIDs ...string) tasks.Envelope {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	e.EnqueuedAt = e.EnqueuedAt.Add(-time.Second)
 	return e
 }
 
