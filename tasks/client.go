@@ -76,6 +76,26 @@ func (c *Client) Enqueue(ctx context.Context, e Envelope) error {
 	return nil
 }
 
+// queuesKey is the set of all queues.
+const queuesKey = "asynq:queues"
+
+// KeepQueues notes that the queues of apps exist. asynq's own clients do so once in their
+// life, and in a Redis that began anew, or a replica that took over too early, they would find
+// no task in a queue that they fill.
+func (c *Client) KeepQueues(ctx context.Context, apps []string) error {
+	queues := []any{c.ns.SystemQueue()}
+	for _, app := range apps {
+		queues = append(queues, c.ns.EventsQueue(app))
+		for _, lane := range Priorities() {
+			queues = append(queues, c.ns.Queue(app, lane))
+		}
+	}
+	if err := c.rdb.SAdd(ctx, queuesKey, queues...).Err(); err != nil {
+		return fmt.Errorf("tasks: note queues: %w", err)
+	}
+	return nil
+}
+
 // Task is a notification's task as asynq holds it.
 type Task struct {
 	Envelope Envelope

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -135,15 +136,31 @@ func (c *Client) eventsLag(ctx context.Context, queue string) (lag time.Duration
 	return time.Since(time.Unix(0, since)), false, err
 }
 
-// EventsActive lists the pushes about an app's users that workers have in hand, by the
-// ids of their tasks.
+// EventsActive lists the pushes about an app's users that workers have in hand or take up
+// again soon, by the ids of their tasks: those that a worker died with, or could not record,
+// wait apart for some seconds.
 func (c *Client) EventsActive(ctx context.Context, app string) ([]string, error) {
-	ids, err := c.rdb.LRange(ctx, activeKey(c.ns.EventsQueue(app)), 0, -1).Result()
+	queue := c.ns.EventsQueue(app)
+	soon := redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(c.now().Add(againSoon).Unix(), 10), Count: againMost}
+	var active, again *redis.StringSliceCmd
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		active = p.LRange(ctx, activeKey(queue), 0, -1)
+		again = p.ZRangeByScore(ctx, retryKey(queue), &soon)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("tasks: look up events: %w", err)
 	}
-	return ids, nil
+	return append(active.Val(), again.Val()...), nil
 }
+
+const (
+	// againSoon is more than any push waits after a Redis that was away or a worker that died,
+	// and less than one waits that nobody can read.
+	againSoon = 10 * time.Second
+	// againMost bounds how many of them are read: one is enough to know.
+	againMost = 1000
+)
 
 // DecodeEvent reads a task of an events queue. The error wraps ErrForeign,
 // ErrNewer or ErrGarbage.

@@ -20,7 +20,8 @@ const (
 // backlog knows whether an app's pushes are late. After a time without a worker they
 // wait beside the messages that they allow, and which comes first is chance.
 type backlog struct {
-	// lag is how long the oldest push has waited; active are those in workers' hands.
+	// lag is how long the oldest push has waited; active are those in workers' hands, and those
+	// that come back to them soon.
 	lag    func(ctx context.Context) (time.Duration, error)
 	active func(ctx context.Context) ([]string, error)
 
@@ -30,7 +31,7 @@ type backlog struct {
 	// fineSince is when the last looks, each soon after the one before, began to find
 	// no late push; zero if the last one did.
 	fineSince time.Time
-	// before are the pushes that workers had in hand at the last look.
+	// before are the pushes that active named at the last look.
 	before map[string]bool
 }
 

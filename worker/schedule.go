@@ -18,7 +18,7 @@ import (
 	"github.com/wxnotify/wxnotify/worker/token"
 )
 
-// announceEvery is how often a worker says which apps it serves.
+// announceEvery is how often a worker says which apps it serves, and which queues there are.
 const announceEvery = time.Minute
 
 // scheduleEvery is how often a schedule looks whether a slot has begun.
@@ -66,6 +66,9 @@ func (w *Worker) announce(ctx context.Context) {
 	}
 	if err := w.served.Announce(ctx, apps, time.Now()); err != nil {
 		w.cfg.Logger.Warn("apps not announced", "error", err)
+	}
+	if err := w.tasks.KeepQueues(ctx, w.appIDs()); err != nil {
+		w.cfg.Logger.Warn("queues not noted", "error", err)
 	}
 }
 

@@ -56,3 +56,36 @@ func TestWithin(t *testing.T) {
 		t.Error("it did not return")
 	}
 }
+
+// A Redis that began anew does not know the queues that a producer fills, which has told it
+// once: what waits there could neither be found nor canceled.
+func TestQueuesAreNotedAgain(t *testing.T) {
+	t.Parallel()
+	rdb := taskstest.StartRedis(t).Client(t)
+	producer := tasks.NewClient(rdb, "")
+	enqueue := func(id string) {
+		t.Helper()
+		e, err := producer.Seal(tasks.Notification{
+			App: "wx1", ID: id, To: tasks.Recipient{OpenID: "oA"}, TemplateID: "tmpl", Data: map[string]string{"thing1": "v"},
+		})
+		if err == nil {
+			err = producer.Enqueue(t.Context(), e)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	enqueue("before")
+	if err := rdb.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	enqueue("after")
+	w := &Worker{
+		tasks: tasks.NewClient(rdb, ""), served: tasks.NewServed(rdb, ""),
+		cfg: Config{Apps: []App{{AppID: "wx1"}}, Logger: slog.New(slog.DiscardHandler)},
+	}
+	w.announce(t.Context())
+	if task, err := producer.Find(t.Context(), "wx1", "after"); err != nil {
+		t.Errorf("%+v, %v", task, err)
+	}
+}

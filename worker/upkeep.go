@@ -204,13 +204,26 @@ func (w *Worker) erase(ctx context.Context, _ tasks.JobTask) error {
 		return err
 	}
 	users := len(due)
-	waiting, err := w.tasks.DeleteWaiting(ctx, func(t tasks.Task) (bool, error) { return w.erases(ctx, due, t) })
+	var byCode []tasks.Envelope
+	waiting, err := w.tasks.DeleteWaiting(ctx, func(t tasks.Task) (bool, error) {
+		goes, err := w.erases(ctx, due, t)
+		if goes && t.Envelope.To.Code != "" {
+			byCode = append(byCode, t.Envelope)
+		}
+		return goes, err
+	})
 	if err != nil {
 		return err
 	}
 	records, err := w.cfg.Ledger.EraseRecords(ctx, due)
 	if err != nil {
 		return err
+	}
+	// Theirs may have no record yet, with which what their login codes stood for would go.
+	for _, e := range byCode {
+		if err := w.cfg.Ledger.ForgetRecipient(ctx, e.App, e.ID); err != nil {
+			return err
+		}
 	}
 	w.cfg.Logger.Info("users erased", "users", users, "waiting", waiting, "records", records)
 	if err := w.cfg.Ledger.Erased(ctx, due); err != nil {

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -42,5 +43,43 @@ func TestErasureTakesTheRecordOfSeveral(t *testing.T) {
 	}
 	if known, err := l.Lookup(t.Context(), e.App, e.ID); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("%+v, %v are left", known.Record, err)
+	}
+}
+
+// A message whose login code was exchanged, and that was held back before its first attempt,
+// has no record: nothing may tell whom the code stood for once that user was erased.
+func TestErasureTakesTheOpenIDOfALoginCodeThatWaits(t *testing.T) {
+	t.Parallel()
+	rdb := taskstest.StartRedis(t).Client(t)
+	l, queue := ledger.New(rdb, "", ledger.Options{}), tasks.NewClient(rdb, "")
+	e, err := queue.Seal(tasks.Notification{
+		App: "wx1", ID: "a", To: tasks.Recipient{Code: "code"}, TemplateID: "tmpl", Data: map[string]string{"thing1": "v"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.SendAt, e.EnqueuedAt = time.Now().Add(time.Hour), time.Now().Add(-2*time.Hour) // as one that waits to be tried again
+	if err := queue.Enqueue(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.ClaimCode(t.Context(), e.App, e.ID, "code", e.Hash); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Exchanged(t.Context(), e.App, e.ID, "code", e.Hash, "oA"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Erase(t.Context(), e.App, "oA"); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-time.Hour).UnixMilli() // the erasure is due
+	if err := rdb.HSet(t.Context(), "wxn:erase", ledger.Tag(e.App, "oA"), long).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w := &Worker{tasks: queue, cfg: Config{Ledger: l, Logger: slog.New(slog.DiscardHandler)}}
+	if err := w.erase(t.Context(), tasks.JobTask{}); err != nil {
+		t.Fatal(err)
+	}
+	if openID, err := l.Recipient(t.Context(), e.App, e.ID); openID != "" || err != nil {
+		t.Errorf("the openid %q is left, %v", openID, err)
 	}
 }

@@ -152,6 +152,27 @@ func TestRepeatSealedAnewIsTheSamePush(t *testing.T) {
 	}
 }
 
+// Compatible mode puts a sealed text beside the plaintext, another one each time. An app
+// without a key reads the plaintext, and a consent that is pushed again is the same one.
+func TestRepeatBesideSealedAnewIsTheSamePush(t *testing.T) {
+	t.Parallel()
+	for format, body := range map[string]string{"JSON": popupJSON, "XML": popupXML} {
+		b := newTestbed(t)
+		first, second := plainPush(beside(body, seal(t, body))), plainPush(beside(body, seal(t, body)))
+		if first.body == second.body {
+			t.Fatal("both pushes are sealed to the same text")
+		}
+		b.do(first.request())
+		b.do(second.request())
+		other := strings.Replace(body, "accept", "reject", 1)
+		b.do(plainPush(beside(other, seal(t, other))).request())
+		stored := b.events.stored
+		if len(stored) != 3 || stored[0].Source != stored[1].Source || stored[0].Source == stored[2].Source {
+			t.Errorf("%s: stored %+v, want the same source twice and then another", format, stored)
+		}
+	}
+}
+
 func TestSourceTellsAppsApart(t *testing.T) {
 	t.Parallel()
 	b := newTestbed(t)

@@ -28,6 +28,7 @@ type message struct {
 	XMLName      xml.Name `json:"-" xml:"xml"`
 	FromUserName text     // the user's openid
 	CreateTime   text     // Unix seconds
+	Encrypt      text     `json:"Encrypt,omitempty"` // beside the rest in compatible mode
 	MsgType      text     // "event", or the type of a user's message
 	Event        text
 	List         items   // where JSON has them

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +104,9 @@ func (m *message) list(name tasks.EventName) items {
 // source names this very push. It hashes the opened body because a repeat is
 // sealed anew, and more than user and time because two events may share both.
 func (m *message) source(app string, body []byte) string {
+	if m.Encrypt != "" { // it is in the body, and another one in a repeat
+		body = m.said()
+	}
 	hash := sha256.New()
 	for _, part := range []string{app, string(m.FromUserName), string(m.CreateTime), string(m.Event)} {
 		hash.Write([]byte(part))
@@ -110,6 +114,17 @@ func (m *message) source(app string, body []byte) string {
 	}
 	hash.Write(body)
 	return base64.RawURLEncoding.EncodeToString(hash.Sum(nil)[:12])
+}
+
+// said is all that was read of a push but what is sealed in it.
+func (m *message) said() []byte {
+	rest := *m
+	rest.Encrypt = ""
+	text, err := json.Marshal(rest)
+	if err != nil {
+		panic(err) // it is made of strings
+	}
+	return text
 }
 
 // usable returns the items that can be acted on.

@@ -132,6 +132,10 @@ func (l *Ledger) Admit(ctx context.Context, a Admission) (Admitted, error) {
 	if answer.Changed || a.Exchanged && answer.Verdict == Ended { // ClaimCode just prolonged it
 		l.keep(ctx, a.Ref, status)
 	}
+	if a.Exchanged && answer.Reason == errcode.ReasonForgotten {
+		// The pointer holds the openid. If this fails it is gone with the outcome.
+		_ = l.eraseAgain(ctx, a.App, []string{a.OpenID}, a.CreatedAt)
+	}
 	return answer, nil
 }
 

@@ -47,6 +47,15 @@ func (l *Ledger) Recipient(ctx context.Context, app, id string) (string, error) 
 	return value[2*digestLen:], nil
 }
 
+// ForgetRecipient deletes what Recipient tells, and the claim of the id with it. It may be
+// repeated.
+func (l *Ledger) ForgetRecipient(ctx context.Context, app, id string) error {
+	if err := l.rdb.Del(ctx, l.pointerKey(app, id)).Err(); err != nil {
+		return fmt.Errorf("ledger: forget the openid of a login code: %w", err)
+	}
+	return nil
+}
+
 // Exchanged records the openid a login code stands for, and ends the attempt that
 // exchanged it. It may be repeated.
 func (l *Ledger) Exchanged(ctx context.Context, app, id, code, hash, openID string) error {

@@ -84,7 +84,15 @@ func (l *Ledger) KeepDead(ctx context.Context, d DeadLetter) error {
 	if err != nil {
 		return fmt.Errorf("ledger: list a dead letter: %w", err)
 	}
-	return nil
+	if d.Kind != tasks.KindDevice {
+		return nil
+	}
+	task, err := d.Envelope()
+	if err != nil {
+		return err
+	}
+	// It holds the openids of those too who were erased before it died and were left out.
+	return l.eraseAgain(ctx, d.App, task.To.OpenIDs, d.CreatedAt)
 }
 
 // DeadLetter reads one letter. ErrNotFound if the notification is not dead, or no

@@ -59,7 +59,8 @@
 // settlement spends it (accepted; unknown, since it may have been used), leaves it
 // with the notification (an unknown answer, of which a resend follows) or gives it
 // back (everything else). It does not come back to a user who refused or was erased
-// meanwhile, nor does a form id that WeChat refused.
+// meanwhile, nor does a form id that WeChat refused; and a resend does not go by what its
+// user refused meanwhile.
 //
 // A one-time subscription is a row of grants, taken in the order of their arrival. A
 // refusal ends those made up to its time, whichever of the two arrives first. 43101

@@ -28,6 +28,26 @@ func (l *Ledger) Erase(ctx context.Context, app, openID string) error {
 	return nil
 }
 
+// eraseAgain notes the erasures of those of the openids once more that cover a notification
+// made at that time: something of theirs was written after their records were erased.
+func (l *Ledger) eraseAgain(ctx context.Context, app string, openIDs []string, made time.Time) error {
+	gone, err := l.Forgotten(ctx, app, openIDs, made)
+	if err != nil {
+		return err
+	}
+	for _, openID := range gone {
+		tag := Tag(app, openID)
+		at, err := l.rdb.HGet(ctx, l.consentKey(tag), "x").Result()
+		if err == nil { // the first note stands, if it is there still
+			err = l.rdb.HSetNX(ctx, l.erasuresKey(), tag, at).Err()
+		}
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("ledger: note the erasure: %w", err)
+		}
+	}
+	return nil
+}
+
 func (l *Ledger) erasuresKey() string { return l.ns.Key("erase") }
 
 // settledWithin is how old an erasure must be before records are erased: until

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -273,4 +274,81 @@ func TestErasureOfALoginCodesUser(t *testing.T) {
 		}
 		b.claimCode("m", "") // the openid is gone
 	})
+}
+
+// A message to several dies after one of them was erased, whose records are long gone: its
+// letter holds all openids, and is not kept.
+func TestLettersWrittenAfterAnErasure(t *testing.T) {
+	each(t, func(b *bundle) {
+		e := deviceEnvelope(b, "oA", "oB")
+		ref := ledger.Ref{App: app, ID: e.ID, OpenID: e.To.Key()}
+		b.erasedAndDone("oB")
+		a := admission(ref)
+		a.Kind, a.CreatedAt = e.Kind, e.EnqueuedAt
+		b.claim(ref)
+		b.admit(a, ledger.Go)
+		b.settle(settlement(a, ledger.End, tasks.Dead), "dead")
+		letter, err := ledger.NewDeadLetter(ref, e)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := b.l.KeepDead(b.ctx, letter); err != nil {
+			b.t.Fatal(err)
+		}
+		b.eraseDue("oB")
+		if _, err := b.l.DeadLetter(b.ctx, app, e.ID); !errors.Is(err, ledger.ErrNotFound) {
+			b.t.Errorf("the letter is left: %v", err)
+		}
+	})
+}
+
+// What waited in a paused queue while its user was erased is met later, and ends: then the
+// openid goes that its login code was exchanged for.
+func TestLoginCodeMetAfterAnErasure(t *testing.T) {
+	each(t, func(b *bundle) {
+		b.claimCode("m", "")
+		b.exchanged("m", "oA")
+		a := exchange("m")
+		a.OpenID, a.Harmless, a.CreatedAt = "oA", false, time.Now().Add(-time.Second)
+		b.erasedAndDone("oA")
+		b.admit(a, ledger.Ended)
+		b.eraseDue("oA")
+		b.claimCode("m", "") // the openid is gone
+	})
+}
+
+func deviceEnvelope(b *bundle, openIDs ...string) tasks.Envelope {
+	b.t.Helper()
+	e, err := tasks.NewClient(b.rdb, b.ns).Seal(tasks.Notification{
+		App: app, ID: "several", Kind: tasks.KindDevice, To: tasks.Recipient{OpenIDs: openIDs},
+		TemplateID: "tmpl", SN: "sn", ModelID: "model", Data: map[string]string{"thing1": "v"},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	e.EnqueuedAt = e.EnqueuedAt.Add(-time.Second)
+	return e
+}
+
+// erasedAndDone erases a user, and notes that nothing is left of them.
+func (b *bundle) erasedAndDone(openID string) {
+	b.t.Helper()
+	p := &person{bundle: b, openID: openID}
+	p.erase()
+	p.erasedLongAgo()
+	if err := b.l.Erased(b.ctx, b.erasures()); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// eraseDue erases the records of a user who is noted.
+func (b *bundle) eraseDue(openID string) {
+	b.t.Helper()
+	note := b.rdb.HGet(b.ctx, b.ns.Key("erase"), ledger.Tag(app, openID)).Val()
+	if note == "" {
+		b.t.Fatal("the erasure is not noted any more")
+	}
+	if _, err := b.l.EraseRecords(b.ctx, ledger.Erasures{ledger.Tag(app, openID): note}); err != nil {
+		b.t.Fatal(err)
+	}
 }

@@ -225,6 +225,11 @@ func (m *model) admitted(n *note) ledger.Verdict {
 		return m.end(n)
 	case m.flying != nil:
 		return ledger.Turn
+	}
+	if n.held != nil && n.held.at <= m.refusedAt { // a lost attempt may have used it, and another must not
+		m.spend(n)
+	}
+	switch {
 	case n.held == nil && len(m.free) > 0:
 		first := m.free[0]
 		n.held, m.free = &first, m.free[1:]

@@ -113,6 +113,39 @@ func TestLostRecordIsRecordedOnceMore(t *testing.T) {
 	})
 }
 
+// Two attempts of one notification were settled within the seconds that the new master does
+// not know, perhaps by two workers: the first one must not look as if it came after the second.
+func TestLostRecordOfTwoAttemptsIsRecordedOnceMore(t *testing.T) {
+	each(t, func(b *bundle) {
+		for id, earlier := range map[string]ledger.Next{"failed": ledger.Retry, "held": ledger.Hold, "doubted": ledger.Doubt, "released": ledger.Release} {
+			first := admission(ref(id))
+			b.claim(first.Ref)
+			b.admit(first, ledger.Go)
+			one := settlement(first, earlier, "")
+			oneSettled, err := b.l.Settle(b.ctx, one)
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			second := next(first)
+			number := b.admit(second, ledger.Go).Attempts
+			two := settlement(second, ledger.End, tasks.Rejected)
+			two.Errcode = 43101
+			at := b.settle(two, "rejected").At
+			before := b.record(first.Ref)
+			key, _ := b.stored(first.Ref)
+			if err := b.rdb.Del(b.ctx, key).Err(); err != nil {
+				b.t.Fatal(err)
+			}
+			b.resettle(one, 1, oneSettled.At, true)
+			b.resettle(two, number, at, true)
+			b.resettle(one, 1, oneSettled.At, false)
+			if r := b.record(first.Ref); r.Status != "rejected" || r.Errcode != 43101 || r.Attempts != before.Attempts || r.Unknowns != before.Unknowns {
+				b.t.Errorf("%s: %+v, want %+v", id, r, before)
+			}
+		}
+	})
+}
+
 // A record that was erased for good does not come back.
 func TestErasedRecordIsNotRecordedOnceMore(t *testing.T) {
 	each(t, func(b *bundle) {

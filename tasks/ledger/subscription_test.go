@@ -351,6 +351,39 @@ func TestResendTakesWhatCameMeanwhile(t *testing.T) {
 }
 
 // The user refuses while a send is in flight: what comes back is refused, too.
+// The user refuses after an attempt whose answer got lost: what it held is no consent to a
+// second one any more, unless the user accepted again.
+func TestResendAfterARefusal(t *testing.T) {
+	each(t, func(b *bundle) {
+		for _, c := range []struct {
+			name, said string
+			need       ledger.Need
+			sort       tasks.TemplateType
+			want       ledger.Verdict
+			left       int
+		}{
+			{"refused", "r5", ledger.NeedSubscription, tasks.OneTime, ledger.Ended, 0},
+			{"another refusal before", "r0", ledger.NeedSubscription, tasks.OneTime, ledger.Go, 0},
+			{"accepted again", "r5 a6", ledger.NeedSubscription, tasks.OneTime, ledger.Go, 0},
+			{"observed", "r5", ledger.NeedObserved, tasks.OneTime, ledger.Go, 0},
+			{"standing", "r5", ledger.NeedSubscription, tasks.LongTerm, ledger.Ended, 0},
+		} {
+			p := b.person(c.name)
+			p.answer("first", 1, true, c.sort)
+			a := p.message("m", c.need)
+			a.Type = c.sort
+			p.admit(a, ledger.Go)
+			p.settle(settlement(a, ledger.Doubt, ""), "retrying")
+			p.says(strings.Fields(c.said)...)
+			again := next(a)
+			if got := p.admit(again, c.want); c.want == ledger.Ended && got.Status != "unknown" {
+				b.t.Errorf("%s: %+v", c.name, got)
+			}
+			p.left(c.left, "after the second admission")
+		}
+	})
+}
+
 func TestRefusedWhileHeld(t *testing.T) {
 	each(t, func(b *bundle) {
 		p := b.person("ann")

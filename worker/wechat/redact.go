@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
@@ -86,22 +87,26 @@ func (r redactor) forms(also []string) []string {
 	return slices.Compact(all) // Most secrets need no escaping anywhere.
 }
 
-// appendValues appends the texts and numbers that JSON holds, whatever they are called.
+// appendValues appends the texts and numbers that JSON holds, whatever they are called. It
+// reads each byte once, however deep they nest.
 func appendValues(all []string, value json.RawMessage) []string {
-	var members map[string]json.RawMessage
-	var elements []json.RawMessage
-	var one scalar
-	switch {
-	case json.Unmarshal(value, &members) == nil:
-		elements = slices.Collect(maps.Values(members))
-	case json.Unmarshal(value, &elements) == nil:
-	case json.Unmarshal(value, &one) == nil:
-		return append(all, one.text, strings.Trim(string(value), `"`)) // also as it is written there
+	const between = " \t\r\n,:"
+	d := json.NewDecoder(bytes.NewReader(value))
+	d.UseNumber() // one that is too large for a float must not end the reading
+	for from := int64(0); ; from = d.InputOffset() {
+		token, err := d.Token()
+		if err != nil { // the end: it is valid JSON
+			return all
+		}
+		end := d.InputOffset()
+		isName := bytes.HasPrefix(bytes.TrimLeft(value[end:], " \t\r\n"), []byte(":"))
+		if _, bracket := token.(json.Delim); bracket || isName {
+			continue
+		}
+		text, _ := token.(string)
+		written := bytes.TrimLeft(value[from:end], between)
+		all = append(all, text, strings.Trim(string(written), `"`)) // also as it is written there
 	}
-	for _, element := range elements {
-		all = appendValues(all, element)
-	}
-	return all
 }
 
 // appendForms appends the secret as it is, printable, in a URL, in JSON and in

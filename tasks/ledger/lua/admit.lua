@@ -91,7 +91,7 @@ if not redis.call('SET', KEYS[2], attempt, 'NX', 'PX', lease) and redis.call('GE
 end
 
 local letter = held(r)
-if letter ~= '' and letter ~= 'N' then -- a lost attempt left its hold to this one
+if letter ~= '' and letter ~= 'N' and not refused_since(r, consent[2]) then -- a lost attempt left its hold to this one
   keep_hold(r, KEYS[3], template)
 else
   local covered = true

@@ -170,6 +170,16 @@ local function keep_hold(r, consent, template)
   end
 end
 
+-- refused_since says that the user refused after what is held was granted. text is the subscription as it is stored.
+local function refused_since(r, text)
+  local letter, rest = held(r)
+  local s = parse_subscription(text)
+  if letter == 'C' then
+    return s and tonumber(string.match(rest, ',(%d+)$')) <= s.refused
+  end
+  return letter == 'L' and s and s.refused > 0 and s.left == 0
+end
+
 -- hold_form_id takes the form id that was given, or else the stored one that expires first; false if there is none.
 local function hold_form_id(r, consent, forms, given, now)
   local _, _, spoilt = held(r)

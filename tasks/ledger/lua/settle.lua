@@ -36,7 +36,8 @@ local function write()
   elseif final(r) then
     ttl = end_ttl
   end
-  save(KEYS[1], r, now, ttl)
+  -- What was settled before is as old as it was: what another attempt settled after it may come after it here, too.
+  save(KEYS[1], r, again_at > 0 and again_at or now, ttl)
 end
 
 -- index lets a receipt find the notification, or takes the receipt that came before.

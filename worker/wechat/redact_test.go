@@ -1,0 +1,41 @@
+package wechat
+
+import (
+	"encoding/json"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestValuesOfJSON(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{
+		`{}`:               nil,
+		`{"name":"value"}`: {"value", "value"},
+		` { "a" : [ 1.50 , "x\/y" ] , "b":{"name":"value"}}`: {"", "1.50", "x/y", `x\/y`, "value", "value"},
+		`[1e999,true,null,"a:b","{"]`:                        {"", "1e999", "", "true", "", "null", "a:b", "a:b", "{", "{"},
+		`"alone"`:                                            {"alone", "alone"},
+	} {
+		if got := appendValues(nil, json.RawMessage(text)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// A card can nest as deep as it is long. What that costs must not grow with its square: one
+// card that WeChat refuses would hold the worker's calls up for longer than their leases.
+func TestDeepJSONIsReadOnce(t *testing.T) { // not parallel: it counts what is allocated
+	const depth = 8000
+	card := json.RawMessage(`{"cur_status":1,"a":` + strings.Repeat("[", depth) + `"bottom"` + strings.Repeat("]", depth) + `}`)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	message, _ := redactor{objects: []json.RawMessage{card}}.clean("content_json: bottom is wrong")
+	runtime.ReadMemStats(&after)
+	if strings.Contains(message, "bottom") {
+		t.Errorf("shown: %s", message)
+	}
+	if most := uint64(200 * len(card)); after.TotalAlloc-before.TotalAlloc > most {
+		t.Errorf("%d bytes allocated for a card of %d, want at most %d", after.TotalAlloc-before.TotalAlloc, len(card), most)
+	}
+}
