@@ -88,7 +88,7 @@ var failures = []struct {
 }{
 	{"name not found", on(func(t *testing.T) *Client { return newClient(t, "http://a..b") }),
 		false, errcode.Transient, nil, "no such host"},
-	{"dial refused", on(func(t *testing.T) *Client { return newClient(t, "http://"+closedAddr(t)) }),
+	{"dial refused", on(func(t *testing.T) *Client { return newClient(t, "http://"+refusingAddr) }),
 		false, errcode.Transient, syscall.ECONNREFUSED, "connection refused"},
 	{"certificate not trusted", on(untrusted), false, errcode.Transient, nil, "certificate"},
 	{"no TLS spoken", on(func(t *testing.T) *Client {
@@ -281,16 +281,9 @@ func bodyHangs(t *testing.T) *Client {
 // hang reads all and answers nothing, until the client or the test ends.
 func hang(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-func closedAddr(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
-}
+// refusingAddr is where nothing listens: a port that was free a moment ago could be
+// another test's by now.
+const refusingAddr = "127.0.0.1:1"
 
 func newTLSServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
