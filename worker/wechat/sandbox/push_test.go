@@ -415,7 +415,7 @@ func TestRetries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, err := New(Config{Apps: []App{testAppConfig()}, PushTimeout: 3 * time.Second})
+			s, err := New(Config{Apps: []App{testAppConfig()}, PushTimeout: 1500 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -433,7 +433,7 @@ func TestRetries(t *testing.T) {
 // TestRetriesAreSealedAnew: the text within stays the same.
 func TestRetriesAreSealedAnew(t *testing.T) {
 	t.Parallel()
-	s, err := New(Config{Apps: []App{testAppConfig()}, PushTimeout: 3 * time.Second})
+	s, err := New(Config{Apps: []App{testAppConfig()}, PushTimeout: 1500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
