@@ -101,7 +101,9 @@ func TestManyDeadLetters(t *testing.T) {
 		t.Fatalf("interrupted: %+v, %v", first, err)
 	}
 	var second producer.DeadCounts
-	unsure := 0                                                                 // of what is under way when a run ends early nobody knows whether it was counted, or will be twice
+	// Of what is under way when a run ends early nobody knows whether it was counted, or
+	// will be twice.
+	unsure := 0
 	for again := true; again; again = errors.Is(err, producer.ErrUnavailable) { // on a busy machine, too
 		var more producer.DeadCounts
 		more, err = b.client.ReplayDead(t.Context(), filter, quick)
