@@ -147,7 +147,7 @@ func TestFrozenRealRedis(t *testing.T) {
 	}
 	start := time.Now()
 	p := scrape(t, m)
-	if took := time.Since(start); took > queueReadTimeout+2*time.Second {
+	if took := time.Since(start); took > queueReadTimeout+5*time.Second { // on a busy machine; the client itself would try for 12 s
 		t.Errorf("the scrape took %v", took)
 	}
 	p.lacks(t, "asynq_")

@@ -101,12 +101,16 @@ func TestManyDeadLetters(t *testing.T) {
 		t.Fatalf("interrupted: %+v, %v", first, err)
 	}
 	var second producer.DeadCounts
+	// Of what is under way when a run ends early nobody knows whether it was counted, or
+	// will be twice.
+	unsure := 0
 	for again := true; again; again = errors.Is(err, producer.ErrUnavailable) { // on a busy machine, too
 		var more producer.DeadCounts
 		more, err = b.client.ReplayDead(t.Context(), filter, quick)
 		second.Done += more.Done
+		unsure += 100
 	}
-	if err != nil || first.Done+second.Done < n || first.Done+second.Done > n+100 { // those whose letters the stop left
+	if sum := first.Done + second.Done; err != nil || sum < n-unsure || sum > n+unsure {
 		t.Errorf("%+v and %+v, %v, want %d in all", first, second, err, n)
 	}
 	if got := b.pending(); got != n {
@@ -131,7 +135,7 @@ func TestDeadRunsKeepTheirBounds(t *testing.T) {
 	b.wantCounts("dry run", got, err, producer.DeadCounts{Matched: 12, Done: 10, Expired: 2})
 	got, err = b.client.ReplayDead(ctx, all, producer.DeadRun{Rate: 1000, Limit: 4})
 	b.wantCounts("limit", got, err, producer.DeadCounts{Matched: 4, Done: 4, More: true})
-	got, err = b.client.ReplayDead(ctx, all, producer.DeadRun{Rate: 1, Within: 300 * time.Millisecond})
+	got, err = b.client.ReplayDead(ctx, all, producer.DeadRun{Rate: 1, Within: 900 * time.Millisecond}) // the second is due after a second
 	b.wantCounts("time", got, err, producer.DeadCounts{Matched: 1, Done: 1, More: true})
 	began := time.Now()
 	got, err = b.client.ReplayDead(ctx, all, producer.DeadRun{Rate: 20, Limit: 5})

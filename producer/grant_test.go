@@ -324,6 +324,7 @@ func TestEraseUser(t *testing.T) {
 	n := notification("queued")
 	n.To.OpenID = user
 	b.send(n)
+	made := time.Now()
 	for range 2 {
 		if err := b.client.EraseUser(t.Context(), app, user); err != nil {
 			t.Fatal(err)
@@ -334,7 +335,7 @@ func TestEraseUser(t *testing.T) {
 	}
 	ref := ledger.Ref{App: app, ID: n.ID, OpenID: user}
 	got, err := b.ledger.Admit(t.Context(), ledger.Admission{
-		Ref: ref, Kind: tasks.KindSubscribe, Attempt: ledger.NewAttempt(), Lease: time.Minute, CreatedAt: time.Now().Add(-time.Second),
+		Ref: ref, Kind: tasks.KindSubscribe, Attempt: ledger.NewAttempt(), Lease: time.Minute, CreatedAt: made,
 	})
 	if err != nil || got.Verdict != ledger.Ended {
 		t.Fatalf("what was queued may go out: %+v %v", got, err)

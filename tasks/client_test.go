@@ -222,7 +222,7 @@ func TestHangingRedisIsBounded(t *testing.T) {
 	if _, err := c.Find(ctx, "wx1", "a"); err == nil {
 		t.Fatal("found in a Redis that never answered")
 	}
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second { // the client itself would wait for a minute
 		t.Fatalf("took %v", took)
 	}
 }

@@ -28,7 +28,7 @@ func TestEventsAreGivenUpInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = silent.Close() }()
-	rdb, err := tasks.ConnectRedis("redis://"+silent.Addr().String(), tasks.RedisOptions{Timeout: time.Second, MaxRetries: 1})
+	rdb, err := tasks.ConnectRedis("redis://"+silent.Addr().String(), tasks.RedisOptions{Timeout: 30 * time.Second, MaxRetries: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestEventsAreGivenUpInTime(t *testing.T) {
 	if err := tasks.NewClient(tasks.Batching(rdb), "").EnqueueEvent(ctx, pushed("s")); err == nil {
 		t.Error("no error")
 	}
-	if took := time.Since(start); took > 900*time.Millisecond {
+	if took := time.Since(start); took > 10*time.Second { // the client itself would wait for 30 s; the rest is for a busy machine
 		t.Errorf("given up after %v, want about 100ms", took)
 	}
 }

@@ -42,7 +42,7 @@ func said(status string) tasks.EventItem { return tasks.EventItem{TemplateID: "t
 // credits waits until all events were taken up, and counts.
 func (b *bundle) credits() int {
 	b.Helper()
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		n := b.rdb.LLen(b.Context(), "asynq:{"+app+".events}:pending").Val() + b.rdb.LLen(b.Context(), "asynq:{"+app+".events}:active").Val()
 		if n > 0 {
 			return fmt.Sprintf("%d events wait", n)
@@ -76,7 +76,7 @@ func TestPushesAndPolicies(t *testing.T) {
 			b := setup(t)
 			b.consent = c.policy
 			b.start()
-			taskstest.Eventually(b, 20*time.Second, func() string {
+			taskstest.Eventually(b, 60*time.Second, func() string {
 				if _, err := b.client.GrantByHand(b.Context(), app, user, []string{"tmpl"}); err != nil && name != "off" {
 					return err.Error() // the worker has not announced itself yet
 				}
@@ -143,9 +143,9 @@ func TestCodesOfWhatIsNotSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	n = notification("late")
-	n.To, n.NotAfter = producer.Recipient{Code: "CANARYcode2"}, time.Now().Add(50*time.Millisecond)
+	n.To, n.NotAfter = producer.Recipient{Code: "CANARYcode2"}, time.Now().Add(time.Second)
 	b.send(n)
-	<-time.After(60 * time.Millisecond) // real time: Redis's clock judges
+	<-time.After(1010 * time.Millisecond) // real time: Redis's clock judges
 	b.start()
 	b.await("canceled", "canceled")
 	b.await("late", "expired")
@@ -183,7 +183,7 @@ func TestTemplatesThatCannotBeRead(t *testing.T) {
 	b.consent = tasks.ConsentPolicy{Mode: tasks.CreditsEnforce, Source: tasks.ConsentEvent}
 	b.next(sandbox.Script{API: sandbox.APIGetTemplates, Errcode: 45009, Count: 100})
 	b.start()
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		if n := b.calls(sandbox.APIGetTemplates).Received; n == 0 {
 			return "the templates were not asked for"
 		}

@@ -16,7 +16,7 @@ import (
 func (b *bundle) awaitLetters(n int) []producer.DeadLetter {
 	b.Helper()
 	var page producer.DeadPage
-	taskstest.Eventually(b, 30*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		var err error
 		if page, err = b.client.DeadLetters(b.Context(), producer.DeadFilter{App: app}, "", 100); err != nil || len(page.Letters) != n {
 			return fmt.Sprintf("%d dead letters, %v, want %d\n%s", len(page.Letters), err, n, b.log.tail())
@@ -46,7 +46,7 @@ func TestDeadLettersAreKeptAndReplayed(t *testing.T) {
 	}
 	b.await("a", "accepted")
 	b.awaitLetters(1)
-	taskstest.Eventually(t, 10*time.Second, func() string { // asynq archives it a moment after its outcome
+	taskstest.Eventually(t, 60*time.Second, func() string { // asynq archives it a moment after its outcome
 		if err := asynq.NewInspectorFromRedisClient(b.rdb).RunTask(app+".default", tasks.TaskID(app, "b")); err != nil {
 			return err.Error()
 		}
@@ -91,7 +91,7 @@ func TestWhatWasArchivedWithoutUsIsFound(t *testing.T) {
 	}
 	b.await("waits", "accepted")
 	b.await("canceled", "canceled") // and once that is forgotten, nothing is left that looks unsent
-	taskstest.Eventually(t, 10*time.Second, func() string {
+	taskstest.Eventually(t, 60*time.Second, func() string {
 		if list := b.list(asynq.TaskStateArchived); len(list) != 2 {
 			return fmt.Sprintf("%d archived, want the dead one and another program's", len(list))
 		}

@@ -189,7 +189,7 @@ func TestADeniedTypeOfCard(t *testing.T) {
 	}
 	b.send(card("granted", tasks.CardMealWaiting, "granted", 1))
 	b.await("granted", "accepted")
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		s, err := b.client.Status(b.Context(), app, "denied")
 		if err != nil || s.Status.Final() || !strings.Contains(s.Reason, "notify_type") {
 			return fmt.Sprintf("%+v, %v", s, err)

@@ -25,7 +25,7 @@ func (b *bundle) pauses() ledger.Paused {
 func (b *bundle) awaitPause(scope ledger.Scope) ledger.Pause {
 	b.Helper()
 	var found ledger.Pause
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		for _, p := range b.pauses().Pauses {
 			if found = p; p.Scope == scope && p.InForce(b.pauses().Now) {
 				return ""
@@ -59,7 +59,7 @@ func (b *bundle) sends() sandbox.CallReport { return b.calls(sandbox.APISubscrib
 // awaitQuiet waits until nothing is in a worker's hands.
 func (b *bundle) awaitQuiet() {
 	b.Helper()
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		if n := b.rdb.LLen(b.Context(), "asynq:{"+app+".default}:active").Val(); n > 0 {
 			return fmt.Sprint(n, " tasks are active")
 		}
@@ -88,7 +88,7 @@ func TestAnExhaustedQuotaPausesTheApp(t *testing.T) {
 	if calls.Errcodes[0] != 50 || calls.Errcodes[45009] > 2*16 { // and those that took their places before the queue was paused
 		t.Errorf("%v, want no more than the handlers that were under way", calls.Errcodes)
 	}
-	waits := b.awaitFor("199", time.Second, func(s producer.State) bool { return s.Errcode == 45009 }, "45009")
+	waits := b.awaitFor("199", 60*time.Second, func(s producer.State) bool { return s.Errcode == 45009 }, "45009")
 	if waits.Attempts != 0 || waits.Remedy == "" || waits.Status != tasks.StatusQueued {
 		t.Errorf("%+v", waits)
 	}
@@ -123,8 +123,8 @@ func TestAnotherKindGoesOn(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	b.send(templateMessage("other", "unheard-of"))
-	b.awaitFor("other", 20*time.Second, func(s producer.State) bool { return s.Errcode == 41028 }, "41028, WeChat's answer")
-	if s := b.awaitFor("held", time.Second, func(s producer.State) bool { return !s.Status.Final() }, "waiting"); s.Errcode != 45009 {
+	b.awaitFor("other", 60*time.Second, func(s producer.State) bool { return s.Errcode == 41028 }, "41028, WeChat's answer")
+	if s := b.awaitFor("held", 60*time.Second, func(s producer.State) bool { return !s.Status.Final() }, "waiting"); s.Errcode != 45009 {
 		t.Errorf("%+v", s)
 	}
 	b.resume(p)
@@ -194,6 +194,7 @@ func TestOneProbe(t *testing.T) {
 // The quota of the minute stops everybody until the next one, and then they go on.
 func TestAThrottledMinute(t *testing.T) {
 	b := setup(t)
+	clearOfTheEnd(time.Minute) // most of which it looks at
 	b.next(send("", 45011, 1))
 	for i := range 20 {
 		b.send(notification(fmt.Sprint(i)))
@@ -247,7 +248,7 @@ func TestWithoutATokenForAWhile(t *testing.T) {
 	b.start()
 	b.awaitPause(ledger.ScopeApp)
 	b.awaitQuiet()
-	if s := b.awaitFor("39", time.Second, func(s producer.State) bool { return !s.Status.Final() }, "waiting"); s.Attempts != 0 || !strings.Contains(s.Reason, "access_token") {
+	if s := b.awaitFor("39", 60*time.Second, func(s producer.State) bool { return !s.Status.Final() }, "waiting"); s.Attempts != 0 || !strings.Contains(s.Reason, "access_token") {
 		t.Errorf("%+v", s)
 	}
 	b.faults(sandbox.Faults{})

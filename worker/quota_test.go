@@ -49,7 +49,7 @@ func (b *bundle) remaining(api string) string {
 // wantRemaining waits for the gauge of what is sent.
 func (b *bundle) wantRemaining(want string) {
 	b.Helper()
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		if got := b.remaining(errcode.APISubscribeSend); got != want {
 			return fmt.Sprintf("the gauge is %q, want %q", got, want)
 		}
@@ -68,7 +68,7 @@ func (b *bundle) runQuota(at time.Time) map[tasks.QuotaKey]tasks.Quota {
 		b.Fatal(err)
 	}
 	inspector := asynq.NewInspectorFromRedisClient(b.rdb)
-	taskstest.Eventually(b, 30*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		info, err := inspector.GetTaskInfo("wxnotify.system", quotaTask(job.Slot))
 		if err != nil || info.State != asynq.TaskStateCompleted {
 			return fmt.Sprintf("%+v, %v, want it completed\n%s", info, err, b.log.tail())
@@ -173,7 +173,7 @@ func TestAQuotaThatCannotBeReadDisturbsNothing(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	taskstest.Eventually(t, 30*time.Second, func() string {
+	taskstest.Eventually(t, 60*time.Second, func() string {
 		if known, _, err := tasks.NewQuotas(b.rdb, "").Read(b.Context()); err != nil || len(known) < 2 {
 			return fmt.Sprintf("%v, %v, want both asked", known, err)
 		}

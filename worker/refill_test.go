@@ -95,7 +95,7 @@ func TestALyingQuotaCostsOneProbe(t *testing.T) {
 // awaitProlonged waits until so many probes have found that the pause is not over.
 func (b *bundle) awaitProlonged(tries int) {
 	b.Helper()
-	taskstest.Eventually(b, 20*time.Second, func() string {
+	taskstest.Eventually(b, 60*time.Second, func() string {
 		list := b.pauses()
 		if len(list.Pauses) != 1 || list.Pauses[0].Tries != tries || !list.Pauses[0].InForce(list.Now) {
 			return fmt.Sprintf("%+v, want one, prolonged %d times\n%s", list.Pauses, tries, b.log.tail())

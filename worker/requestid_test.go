@@ -20,7 +20,7 @@ func TestRequestIDReachesTheOutcome(t *testing.T) {
 	b.await("named", "accepted")
 	b.send(notification("nameless"))
 	b.await("nameless", "accepted")
-	taskstest.Eventually(t, 10*time.Second, func() string {
+	taskstest.Eventually(t, 60*time.Second, func() string {
 		for _, want := range []string{"waits after a failed attempt", "notification ended"} {
 			if line := b.line(want, " id=named "); !strings.Contains(line, "request_id=req-4711") {
 				return "no line with " + want + " and the request's id: " + line

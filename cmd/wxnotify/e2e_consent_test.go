@@ -215,7 +215,9 @@ func TestAGrantDuringARefusalSurvives(t *testing.T) {
 	g.awaitLeft(1, 1)
 	zero := int64(0)
 	w.sandbox.control(http.MethodPut, "users", map[string]any{"app": testApp, "openid": openID(1), "template_id": oneTime, "credits": zero})
-	w.sandbox.slow(4 * time.Second)
+	w.sandbox.faults(sandbox.Faults{Calls: map[string]sandbox.CallFaults{
+		sandbox.APISubscribeSend: {Latency: sandbox.Duration(6 * time.Second)}, // HTTP_TIMEOUT is ten
+	}})
 	g.mustSend(message("first", 1))
 	taskstest.Eventually(t, 20*time.Second, func() string {
 		if n := w.sandbox.report(testApp, false).Arrivals; n != 1 {
@@ -246,7 +248,7 @@ func TestTheRightFormIDIsUsed(t *testing.T) {
 	w, g := newConsentWorld(t, sandbox.FormatJSON, nil)
 	w.worker("a", nil)
 	const life = 7 * 24 * time.Hour
-	expires := time.Now().Add(3 * time.Second)
+	expires := time.Now().Add(8 * time.Second)
 	forms := []struct {
 		id      string
 		expires time.Time
@@ -267,7 +269,7 @@ func TestTheRightFormIDIsUsed(t *testing.T) {
 			t.Fatalf("POST /v1/form-ids: %d %s, want 201", code, body)
 		}
 	}
-	taskstest.Eventually(t, 20*time.Second, func() string {
+	taskstest.Eventually(t, 60*time.Second, func() string {
 		if n := len(g.credits(1).FormIDs); n != 2 {
 			return fmt.Sprintf("the user has %d form ids that can be used, want 2", n)
 		}

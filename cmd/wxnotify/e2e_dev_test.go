@@ -18,6 +18,7 @@ const devRedis = "127.0.0.1:6380"
 func TestDevRunsEverything(t *testing.T) {
 	t.Parallel()
 	t.Run("with its own Redis", func(t *testing.T) {
+		oneDevAtATime(t)
 		if conn, err := net.DialTimeout("tcp", devRedis, time.Second); err == nil {
 			_ = conn.Close() // only looked whether somebody is there
 			t.Skipf("%s is taken: something else runs on this machine", devRedis)
@@ -28,6 +29,20 @@ func TestDevRunsEverything(t *testing.T) {
 	t.Run("with a real Redis", func(t *testing.T) {
 		p := startDev(t, env{"REDIS_URL": taskstest.StartRedis(t).URL})
 		wantWelcome(t, p, "as WXNOTIFY_REDIS_URL says")
+	})
+}
+
+// oneDevAtATime waits until no other run of these tests on this machine has devRedis: it
+// holds the UDP port of the same number, which nobody uses, until the test ends.
+func oneDevAtATime(t *testing.T) {
+	t.Helper()
+	taskstest.Eventually(t, 2*time.Minute, func() string {
+		held, err := net.ListenPacket("udp", devRedis)
+		if err != nil {
+			return err.Error()
+		}
+		t.Cleanup(func() { _ = held.Close() })
+		return ""
 	})
 }
 

@@ -322,7 +322,7 @@ func newWorldOn(t testing.TB, redisURL string) *world {
 		"ADMIN_ADDR":                   "127.0.0.1:0",
 		"GATEWAY_ADDR":                 "127.0.0.1:0",
 		"DASHBOARD_ADDR":               "127.0.0.1:0",
-		"SANDBOX_ADDR":                 "127.0.0.1:0",
+		"SANDBOX_ADDR":                 taskstest.FreeAddr(t), // some start it anew
 		"GATEWAY_KEYS":                 "e2e:" + gatewayKey,
 		"LOG_LEVEL":                    "debug",
 	}}

@@ -93,7 +93,7 @@ func TestDeviceMessages(t *testing.T) {
 // forgetOneOfSeveral erases a user, whom WeChat would refuse, before the message goes out.
 func (w *world) forgetOneOfSeveral(g *gatewayProcess) {
 	w.t.Helper()
-	later := time.Now().Add(4 * time.Second).Format(time.RFC3339Nano)
+	later := time.Now().Add(10 * time.Second).Format(time.RFC3339Nano)
 	g.accept(deviceMessage("less", "SN-1", 1, 9).with("send_at", later), deviceMessage("none", "SN-1", 9).with("send_at", later))
 	command(w.t, w.env.redisOnly(), "user", "forget", testApp, openID(9)).want(w.t, 0, "erased")
 	g.wantEnd("less", "accepted", 0)

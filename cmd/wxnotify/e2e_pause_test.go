@@ -13,6 +13,7 @@ import (
 	"github.com/wxnotify/wxnotify/producer"
 	"github.com/wxnotify/wxnotify/tasks"
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
+	"github.com/wxnotify/wxnotify/worker"
 	"github.com/wxnotify/wxnotify/worker/wechat/sandbox"
 )
 
@@ -26,6 +27,7 @@ func (s *sandboxProcess) perDay(n int64) {
 // spent, the commands say why, and after a resume all of them go out, each once.
 func TestAnExhaustedQuotaHoldsTheQueue(t *testing.T) {
 	const n, perDay, handlers = 5000, 2000, 32
+	clearOfMidnight()
 	w := newWorld(t)
 	w.sandbox.perDay(perDay)
 	client, err := producer.New(w.url)
@@ -66,6 +68,14 @@ func TestAnExhaustedQuotaHoldsTheQueue(t *testing.T) {
 		t.Errorf("%d acceptances of %d messages, want %d of as many", r.Accepted, r.AcceptedMessages, n)
 	}
 	wantCleanExit(t, a.process, b.process)
+}
+
+// clearOfMidnight waits if a day of the quotas ends within the next minutes.
+func clearOfMidnight() {
+	now := time.Now()
+	if left := worker.NextQuotaReset(now, 0).Sub(now); left < 3*time.Minute {
+		<-time.After(left)
+	}
 }
 
 // numbered is the i-th message of a test, to a user of its own.

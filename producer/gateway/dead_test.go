@@ -116,9 +116,8 @@ func TestWrongDeadRequestsNameTheField(t *testing.T) {
 	}
 }
 
-// The whole way, with letters in a real Redis.
+// The whole way, with letters in a real Redis; not parallel, see TestWithProducerAndRedis.
 func TestDeadLettersInRedis(t *testing.T) {
-	t.Parallel()
 	server := taskstest.StartRedis(t)
 	client, err := producer.New(server.URL)
 	if err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/wxnotify/wxnotify/tasks/taskstest"
 )
 
-// The whole way into a real Redis, and what it says when that is gone.
+// The whole way into a real Redis, and what it says when that is gone. It is not parallel,
+// like all tests here with a real Redis: the producer gives that two seconds, and the
+// others keep the machine busy.
 func TestWithProducerAndRedis(t *testing.T) {
-	t.Parallel()
 	server := taskstest.StartRedis(t)
 	client, err := producer.New(server.URL)
 	if err != nil {

@@ -63,9 +63,9 @@ func TestDryRunSendsNothing(t *testing.T) {
 	}
 }
 
-// What a template does not take is answered 422 with its field, as is what is unknown.
+// What a template does not take is answered 422 with its field, as is what is unknown. Not
+// parallel, see TestWithProducerAndRedis.
 func TestWithTemplates(t *testing.T) {
-	t.Parallel()
 	server := taskstest.StartRedis(t)
 	client, err := producer.New(server.URL)
 	if err != nil {

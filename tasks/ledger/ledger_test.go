@@ -2,8 +2,7 @@ package ledger_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -67,7 +66,7 @@ func each(t *testing.T, test func(b *bundle)) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = rdb.Close() })
-		test(newBundle(t, rdb, namespaceOf(t)))
+		test(newBundle(t, rdb, newNamespace()))
 	})
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
@@ -103,11 +102,8 @@ func newBundle(t *testing.T, rdb redis.UniversalClient, ns tasks.Namespace) *bun
 	return &bundle{t: t, ctx: t.Context(), rdb: rdb, ns: ns, l: ledger.New(rdb, ns, ledger.Options{})}
 }
 
-// namespaceOf is one that no other test of this run has.
-func namespaceOf(t *testing.T) tasks.Namespace {
-	sum := sha256.Sum256([]byte(t.Name()))
-	return tasks.Namespace(hex.EncodeToString(sum[:8]))
-}
+// newNamespace is one that no other test has, nor the same one when it is run again.
+func newNamespace() tasks.Namespace { return tasks.Namespace(rand.Text()) }
 
 // key names a key of a recipient.
 func (b *bundle) key(kind, tag string) string { return b.ns.Key(kind + ":{" + tag + "}") }

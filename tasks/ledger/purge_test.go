@@ -29,7 +29,7 @@ func sorts() []sort {
 	spent := func(changedAgo int) string { return fmt.Sprint("3;", day(changedAgo), ";;") }
 	live := func(changedAgo int) string { return fmt.Sprint("3;", day(changedAgo), ";;", day(changedAgo)) }
 	refusal := func(ago int) string { return fmt.Sprint("0;", day(ago), ";", day(ago), ";") }
-	expired, good := map[string]time.Duration{"1;E": -time.Minute, "3;E3": -6 * 24 * time.Hour}, map[string]time.Duration{"1;G": time.Hour, "2;G2": time.Minute}
+	expired, good := map[string]time.Duration{"1;E": -time.Minute, "3;E3": -6 * 24 * time.Hour}, map[string]time.Duration{"1;G": time.Hour, "2;G2": 30 * time.Minute}
 	mixed := maps.Clone(expired)
 	maps.Copy(mixed, good)
 	return []sort{

@@ -201,6 +201,13 @@ const (
 	portCount = 22_000
 )
 
+// FreeAddr returns an address of 127.0.0.1 that nobody listens on, for a server that is
+// stopped and started again: until the test ends no other test of ours takes its port.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePorts(t, 1)[0]))
+}
+
 // freePorts returns n different ports of 127.0.0.1 that nobody listens on. Until
 // the test ends it holds the UDP ports of the same numbers, which nobody uses: so
 // no other test takes them, of this process or another.

@@ -47,6 +47,13 @@ func (o *office) send(ctx context.Context, l *Limiter, admission time.Duration) 
 	}
 }
 
+// count counts the sends while they go on.
+func (o *office) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.sent)
+}
+
 // since counts the sends after a moment.
 func (o *office) since(t time.Time) int {
 	n := 0

@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -63,12 +64,20 @@ func TestRealRedis(t *testing.T) {
 	s := taskstest.StartRedis(t)
 	notes, other := &ledgerOfLoans{}, &ledgerOfLoans{}
 	var all, slow office
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	for range 4 {
 		all.open(ctx, notes.worker(t, s, Config{Key: "slots:a", Rate: 1000}), 64, time.Millisecond, time.Millisecond)
 		slow.open(ctx, other.worker(t, s, Config{Key: "slots:b", Rate: 20}), 8, time.Millisecond, time.Millisecond)
 	}
+	<-time.After(2 * time.Second)
+	taskstest.Eventually(t, 60*time.Second, func() string { // on a busy machine slots go by unused
+		if a, b := all.count(), slow.count(); a < 500 || b < 10 {
+			return fmt.Sprintf("%d sent, and %d of the slow app, want 500 and 10", a, b)
+		}
+		return ""
+	})
+	cancel()
 	all.all.Wait()
 	slow.all.Wait()
 	loans, calls := notes.given()
@@ -77,14 +86,11 @@ func TestRealRedis(t *testing.T) {
 	wantApart(t, others)
 	t.Logf("%d slots, %d calls, %d sent, %d in the busiest second; the slow app sent %d",
 		slots, calls, len(all.sent), busiest(all.sent), len(slow.sent))
-	if len(all.sent) < 500 || len(all.sent) > slots {
+	if len(all.sent) > slots {
 		t.Errorf("%d sent with %d slots", len(all.sent), slots)
 	}
 	if float64(calls) > 0.2*float64(slots) {
 		t.Errorf("%d calls for %d slots", calls, slots)
-	}
-	if n := len(slow.sent); n < 10 {
-		t.Errorf("the slow app sent %d", n)
 	}
 }
 

@@ -177,7 +177,7 @@ func TestScriptInRedis(t *testing.T) {
 	if err != nil || second.start != first.start+5103 {
 		t.Errorf("%+v after %+v: %v", second, first, err)
 	}
-	if ttl := rdb.PTTL(context.Background(), "slots").Val(); ttl <= time.Minute || ttl > 63*time.Second {
+	if ttl := rdb.PTTL(context.Background(), "slots").Val(); ttl <= 30*time.Second || ttl > 63*time.Second { // from 61 s on, while this goes on
 		t.Errorf("TTL %v", ttl)
 	}
 }

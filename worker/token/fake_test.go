@@ -127,10 +127,11 @@ func (f *fakeWeChat) count() int {
 	return f.calls
 }
 
-func (f *fakeWeChat) works(value string) bool {
+// worked reports whether a token had not ended yet at a time.
+func (f *fakeWeChat) worked(value string, at time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return time.Now().Before(f.ends[value])
+	return at.Before(f.ends[value])
 }
 
 func wrongSecret() error {
@@ -210,7 +211,7 @@ func (b *bundle) processes(n int, change ...func(*Config)) []*Manager {
 func classic(c *Config) { c.Apps[0].Mode = Classic }
 
 func (b *bundle) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 60*time.Second)
 	b.t.Cleanup(cancel)
 	return ctx
 }

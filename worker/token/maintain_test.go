@@ -43,7 +43,7 @@ func (l *looks) watch(c *Config) {
 func (l *looks) await(t *testing.T, more int64) {
 	t.Helper()
 	want := l.n.Load() + more
-	taskstest.Eventually(t, 10*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if l.n.Load() < want {
 			return "too few looks"
 		}
@@ -53,7 +53,7 @@ func (l *looks) await(t *testing.T, more int64) {
 
 func (b *bundle) awaitCalls(want int) {
 	b.t.Helper()
-	taskstest.Eventually(b.t, 5*time.Second, func() string {
+	taskstest.Eventually(b.t, 30*time.Second, func() string {
 		if got := b.fake.count(); got != want {
 			return fmt.Sprintf("%d calls, want %d", got, want)
 		}
@@ -120,14 +120,14 @@ func TestMaintainTakesUpWhatOthersStored(t *testing.T) {
 	old := b.get(idle)
 	b.maintain(idle)
 	b.refresh(busy, Manual)
-	taskstest.Eventually(t, 5*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if b.get(idle).Value() == old.Value() {
 			return "the old token"
 		}
 		return ""
 	})
 	b.invalidate(busy, b.get(busy))
-	taskstest.Eventually(t, 5*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if _, ok := idle.apps[appID].local.get(time.Now()); ok {
 			return "the refused token is still in memory"
 		}
@@ -140,21 +140,23 @@ func TestLifeOfSixSeconds(t *testing.T) {
 	b := setup(t)
 	b.fake.life = 6 * time.Second
 	ms := b.processes(3, func(c *Config) { c.MaxPerMinute = 100 })
+	began, deadline := time.Now(), time.After(7*time.Second)
 	b.get(ms[0])
 	b.maintain(ms...)
-	deadline := time.After(7 * time.Second)
 	values := map[string]bool{}
 	for {
 		for _, m := range ms {
+			asked := time.Now() // who gives it answers for no delay afterwards
 			tok := b.get(m)
 			values[tok.Value()] = true
-			if !b.fake.works(tok.Value()) {
+			if !b.fake.worked(tok.Value(), asked) {
 				t.Fatal("a token after its end")
 			}
 		}
 		select {
 		case <-deadline:
-			if asked := b.result("near_end renewed") + b.result("near_end same"); len(values) != 2 || asked == 0 {
+			most := 1 + int(time.Since(began)/(4500*time.Millisecond)) // the last quarter of a life brings a successor
+			if asked := b.result("near_end renewed") + b.result("near_end same"); len(values) < 2 || len(values) > most || asked == 0 {
 				t.Errorf("%d tokens, results %v; want a successor asked for near the end", len(values), b.results)
 			}
 			return
@@ -200,7 +202,7 @@ func TestExpiryIsReported(t *testing.T) {
 	}
 	b.get(m)
 	want := b.state(m).ExpiresAt
-	taskstest.Eventually(t, 5*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if at := <-reports; !at.Equal(want) {
 			return fmt.Sprintf("expiry %v, want %v", at, want)
 		}
@@ -227,7 +229,7 @@ func (b *syncBuffer) String() string {
 
 func (b *syncBuffer) await(t *testing.T, text string) {
 	t.Helper()
-	taskstest.Eventually(t, 10*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if !strings.Contains(b.String(), text) {
 			return "no line " + text
 		}

@@ -136,7 +136,7 @@ func TestRedisAway(t *testing.T) {
 	b.server.Start(t)
 	b.put(tok)
 	b.fake.rotate()
-	taskstest.Eventually(t, 10*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		again, err := with.Get(b.ctx(), appID)
 		if err != nil {
 			return err.Error() // go-redis needs a second to notice
@@ -204,7 +204,7 @@ func TestAnswerOutlastsRedisRestart(t *testing.T) {
 	<-arrived
 	b.server.Kill()
 	release()
-	taskstest.Eventually(t, 5*time.Second, func() string {
+	taskstest.Eventually(t, 30*time.Second, func() string {
 		if b.rdb.Ping(b.ctx()).Err() == nil {
 			return "redis answers"
 		}

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ var calls = []struct {
 }
 
 // noAnswer is how long a call waits for an answer that never comes: long enough
-// for a busy machine to connect and write.
+// for a busy machine to write.
 const noAnswer = 600 * time.Millisecond
 
 // failures are all ways a call can fail, with what must be told of each.
@@ -88,7 +89,7 @@ var failures = []struct {
 }{
 	{"name not found", on(func(t *testing.T) *Client { return newClient(t, "http://a..b") }),
 		false, errcode.Transient, nil, "no such host"},
-	{"dial refused", on(func(t *testing.T) *Client { return newClient(t, "http://"+closedAddr(t)) }),
+	{"dial refused", on(func(t *testing.T) *Client { return newClient(t, "http://"+refusingAddr) }),
 		false, errcode.Transient, syscall.ECONNREFUSED, "connection refused"},
 	{"certificate not trusted", on(untrusted), false, errcode.Transient, nil, "certificate"},
 	{"no TLS spoken", on(func(t *testing.T) *Client {
@@ -111,7 +112,7 @@ var failures = []struct {
 	{"too late before", tooLate, false, errcode.Transient, context.DeadlineExceeded, "in time"},
 	{"canceled in flight", canceledInFlight, true, errcode.Unknown, context.Canceled, "canceled"},
 	{"no answer", on(func(t *testing.T) *Client {
-		return newClient(t, "http://"+rawServer(t, hang), func(c *Config) { c.Timeout = noAnswer })
+		return impatient(t, newClient(t, newServer(t, answersOnce(neverAnswer)).URL))
 	}), true, errcode.Unknown, context.DeadlineExceeded, "no complete answer in time"},
 	{"no answer over TLS", on(tlsHang), true, errcode.Unknown, context.DeadlineExceeded, "no complete answer in time"},
 	{"cut after the request", on(raw("")), true, errcode.Unknown, nil, "closed"},
@@ -267,30 +268,20 @@ func raw(format string) func(*testing.T) *Client {
 }
 
 func bodyHangs(t *testing.T) *Client {
-	return newClient(t, "http://"+rawServer(t, func(conn net.Conn) {
-		r, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"errcode\":0,")
-		hang(conn)
-	}), func(c *Config) { c.Timeout = noAnswer })
+	return impatient(t, newClient(t, newServer(t, answersOnce(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "99")
+		_, _ = io.WriteString(w, `{"errcode":0,`)
+		w.(http.Flusher).Flush()
+		neverAnswer(w, r)
+	})).URL))
 }
 
 // hang reads all and answers nothing, until the client or the test ends.
 func hang(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 
-func closedAddr(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
-}
+// refusingAddr is where nothing listens: a port that was free a moment ago could be
+// another test's by now.
+const refusingAddr = "127.0.0.1:1"
 
 func newTLSServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	t.Helper()
@@ -321,15 +312,35 @@ func tlsAlert(t *testing.T) *Client {
 }
 
 func tlsHang(t *testing.T) *Client {
-	s := newTLSServer(t, func(_ http.ResponseWriter, r *http.Request) {
-		neverAnswer(r)
-	})
-	return trusting(t, s, s.URL, func(c *Config) { c.Timeout = noAnswer })
+	s := newTLSServer(t, answersOnce(neverAnswer))
+	return impatient(t, trusting(t, s, s.URL))
+}
+
+// answersOnce handles every request but the first as then does.
+func answersOnce(then http.HandlerFunc) http.HandlerFunc {
+	var answered atomic.Bool
+	return func(w http.ResponseWriter, r *http.Request) {
+		if answered.Swap(true) {
+			then(w, r)
+		}
+		_, _ = io.WriteString(w, `{"errcode":0}`)
+	}
+}
+
+// impatient lets a client wait for noAnswer, now that it has a connection: that may take
+// a busy machine longer than the call that is not answered.
+func impatient(t *testing.T, c *Client) *Client {
+	t.Helper()
+	if _, err := c.SendSubscribe(t.Context(), testToken, testMessage()); err != nil {
+		t.Fatal(err)
+	}
+	c.timeout = noAnswer
+	return c
 }
 
 // neverAnswer waits until the client is gone. The body must be read for the
 // server to notice.
-func neverAnswer(r *http.Request) {
+func neverAnswer(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 	panic(http.ErrAbortHandler)
@@ -349,9 +360,9 @@ func tooLate(t *testing.T) (context.Context, *Client) {
 
 func canceledInFlight(t *testing.T) (context.Context, *Client) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	return ctx, handler(func(_ http.ResponseWriter, r *http.Request) {
+	return ctx, handler(func(w http.ResponseWriter, r *http.Request) {
 		cancel(errors.New("a cause that holds " + testToken))
-		neverAnswer(r)
+		neverAnswer(w, r)
 	})(t)
 }
 

@@ -22,7 +22,7 @@ func listen(t *testing.T, h http.HandlerFunc, grace time.Duration) *HTTPServer {
 
 // get asks a server, on a connection of its own.
 func get(url string) (string, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	res, err := client.Get(url)
 	if err != nil {
 		return "", err
@@ -69,7 +69,7 @@ func TestRequestsEndInPeace(t *testing.T) {
 		if r.Context().Err() == nil {
 			_, _ = io.WriteString(w, "in peace")
 		}
-	}, 5*time.Second)
+	}, 30*time.Second)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended, answer := make(chan error, 1), make(chan string, 1)
 	go func() { ended <- s.Part().Run(ctx) }()

@@ -128,7 +128,7 @@ func TestSignals(t *testing.T) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the first signal does not end the context")
 	}
 	if got := context.Cause(ctx).Error(); got != "signal: terminated" {
@@ -142,7 +142,7 @@ func TestSignals(t *testing.T) {
 		if code != 1 {
 			t.Errorf("status %d", code)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the second signal does not end the process")
 	}
 	stop() // once more is fine

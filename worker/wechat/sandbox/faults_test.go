@@ -119,7 +119,7 @@ func TestWhatTheClientSees(t *testing.T) {
 			n.setFaults(Faults{Next: []Script{{API: APISubscribeSend, Do: fault}}})
 			patience := 10 * time.Second
 			if fault == FaultHang || fault == FaultLostHang || fault == FaultHalfOpen {
-				patience = 300 * time.Millisecond
+				patience = 1500 * time.Millisecond // in which it must have arrived
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()

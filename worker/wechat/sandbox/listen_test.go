@@ -57,7 +57,7 @@ func TestShutdownEndsHangs(t *testing.T) {
 		}
 	})
 	n.eventually("the send hangs", func() bool { return n.s.Report(false).Apps[testApp].Arrivals == 1 })
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := n.running.Shutdown(ctx); err != nil {
 		t.Error(err)

@@ -160,7 +160,7 @@ func listen(b *bundle) *network {
 	n := &network{bundle: b, running: r, client: &http.Client{Transport: transport}, token: b.stable(false).AccessToken}
 	b.Cleanup(func() {
 		transport.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := r.Shutdown(ctx); err != nil {
 			b.Error(err)
@@ -187,7 +187,7 @@ func (n *network) post(ctx context.Context, body string) (int, string, error) {
 // eventually polls until ok answers true.
 func (b *bundle) eventually(what string, ok func() bool) {
 	b.Helper()
-	deadline, tick := time.After(5*time.Second), time.NewTicker(2*time.Millisecond)
+	deadline, tick := time.After(30*time.Second), time.NewTicker(2*time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
 		select {
