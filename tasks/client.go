@@ -79,18 +79,37 @@ func (c *Client) Enqueue(ctx context.Context, e Envelope) error {
 // queuesKey is the set of all queues.
 const queuesKey = "asynq:queues"
 
-// KeepQueues notes that the queues of apps exist. asynq's own clients do so once in their
-// life, and in a Redis that began anew, or a replica that took over too early, they would find
-// no task in a queue that they fill.
+// KeepQueues notes those queues of apps that hold a task or ever did. asynq's own clients
+// do so once in their life, and in a Redis that began anew, or a replica that took over too
+// early, they would find no task in a queue that they fill.
 func (c *Client) KeepQueues(ctx context.Context, apps []string) error {
-	queues := []any{c.ns.SystemQueue()}
+	queues := []string{c.ns.SystemQueue()}
 	for _, app := range apps {
 		queues = append(queues, c.ns.EventsQueue(app))
 		for _, lane := range Priorities() {
 			queues = append(queues, c.ns.Queue(app, lane))
 		}
 	}
-	if err := c.rdb.SAdd(ctx, queuesKey, queues...).Err(); err != nil {
+	used := make([]*redis.IntCmd, len(queues))
+	_, err := c.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, queue := range queues {
+			used[i] = p.Exists(ctx, pendingKey(queue), activeKey(queue), scheduledKey(queue), retryKey(queue), archivedKey(queue), processedKey(queue))
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("tasks: look at queues: %w", err)
+	}
+	var found []any
+	for i, queue := range queues {
+		if used[i].Val() > 0 {
+			found = append(found, queue)
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	if err := c.rdb.SAdd(ctx, queuesKey, found...).Err(); err != nil {
 		return fmt.Errorf("tasks: note queues: %w", err)
 	}
 	return nil
@@ -154,6 +173,9 @@ func (c *Client) Queued(ctx context.Context, app, id string) (bool, error) {
 func taskKey(queue, taskID string) string { return "asynq:{" + queue + "}:t:" + taskID }
 
 func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" }
+
+// processedKey counts all the tasks that were ever worked on.
+func processedKey(queue string) string { return "asynq:{" + queue + "}:processed" }
 
 func archivedKey(queue string) string { return "asynq:{" + queue + "}:archived" }
 

@@ -88,4 +88,7 @@ func TestQueuesAreNotedAgain(t *testing.T) {
 	if task, err := producer.Find(t.Context(), "wx1", "after"); err != nil {
 		t.Errorf("%+v, %v", task, err)
 	}
+	if queues := rdb.SMembers(t.Context(), "asynq:queues").Val(); len(queues) != 1 {
+		t.Errorf("noted are %v, want no queue that was never used: check tells by one whether WeChat ever pushed", queues)
+	}
 }
