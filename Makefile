@@ -32,7 +32,7 @@ test: prepare ## Run all tests, with the race detector and real Redis servers
 
 .PHONY: race
 race: prepare ## Run all tests three times, to shake races out
-	go test -race -count 3 -timeout 30m $(PKG)
+	go test -race -count 3 -p 1 -timeout 90m $(PKG)
 
 .PHONY: lint
 lint: $(LINT) ## Check formatting and run the linters
