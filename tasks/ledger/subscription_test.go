@@ -350,7 +350,6 @@ func TestResendTakesWhatCameMeanwhile(t *testing.T) {
 	})
 }
 
-// The user refuses while a send is in flight: what comes back is refused, too.
 // The user refuses after an attempt whose answer got lost: what it held is no consent to a
 // second one any more, unless the user accepted again.
 func TestResendAfterARefusal(t *testing.T) {
@@ -384,6 +383,7 @@ func TestResendAfterARefusal(t *testing.T) {
 	})
 }
 
+// The user refuses while a send is in flight: what comes back is refused, too.
 func TestRefusedWhileHeld(t *testing.T) {
 	each(t, func(b *bundle) {
 		p := b.person("ann")
