@@ -7,10 +7,13 @@ import (
 	"time"
 )
 
-// narrow sets the rights of the Redis user narrow.
+// narrowUser is the Redis user that a test takes rights from.
+const narrowUser = "narrow"
+
+// narrow sets the rights of narrowUser.
 func (w *world) narrow(rights ...any) {
 	w.t.Helper()
-	w.onMasters(append([]any{"acl", "setuser", "narrow", "reset", "on", ">" + redisPassword, "~*", "&*", "+@all"}, rights...)...)
+	w.onMasters(append([]any{"acl", "setuser", narrowUser, "reset", "on", ">" + redisPassword, "~*", "&*", "+@all"}, rights...)...)
 }
 
 // Whoever's Redis user lacks a right is told so, with the command and the remedy, and
@@ -20,7 +23,7 @@ func TestMissingRightsAreTold(t *testing.T) {
 	w := newWorld(t)
 	g := w.gateway()
 	w.narrow("-zadd")
-	w.logInAs("narrow", redisPassword)
+	w.logInAs(narrowUser, redisPassword)
 	limited := w.gateway()
 	plain := []string{"the redis user lacks a right", "deploy/redis/users.acl", "ACL LOG"}
 

@@ -295,7 +295,8 @@ type world struct {
 
 // newWorld starts what deploy/ sets up: a Redis, with more arguments if given, where
 // every process and command logs in over TLS, as a user of its own with the rights of
-// deploy/redis/users.acl; and the sandbox. The test itself is the admin, without TLS.
+// deploy/redis/users.acl, and is refused nothing; and the sandbox. The test itself is the
+// admin, without TLS.
 func newWorld(t testing.TB, redisArgs ...string) *world {
 	t.Helper()
 	secrets := madeSecrets(t, "127.0.0.1:6379")
@@ -304,6 +305,7 @@ func newWorld(t testing.TB, redisArgs ...string) *world {
 	w.redis = server
 	w.env = w.env.with(env{"SSL_CERT_FILE": ca, "REDIS_URL": tlsURL})
 	w.useRoles(secrets)
+	t.Cleanup(w.wantNothingRefused)
 	return w
 }
 
